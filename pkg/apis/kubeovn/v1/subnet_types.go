@@ -1,0 +1,244 @@
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Values of SubnetSpec.Protocol.
+const (
+	// ProtocolIPv4 is a subnet with an IPv4 CIDR only.
+	ProtocolIPv4 = "IPv4"
+	// ProtocolIPv6 is a subnet with an IPv6 CIDR only.
+	ProtocolIPv6 = "IPv6"
+	// ProtocolDual is a subnet with a CIDR of each family.
+	ProtocolDual = "Dual"
+	// ProtocolMAC is a subnet on a Vlan without a CIDR; addresses come from outside.
+	ProtocolMAC = "Mac"
+)
+
+// Values of SubnetSpec.GatewayType.
+const (
+	// GatewayDistributed is a subnet whose traffic leaves by the node of each pod.
+	GatewayDistributed = "distributed"
+	// GatewayCentralized is a subnet whose traffic leaves by chosen nodes.
+	GatewayCentralized = "centralized"
+)
+
+// Subnet is a range of addresses and the OVN switch that carries it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,path=subnets,shortName=subnet
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
+// +kubebuilder:printcolumn:name="Vpc",type=string,JSONPath=`.spec.vpc`
+// +kubebuilder:printcolumn:name="Vlan",type=string,JSONPath=`.spec.vlan`
+// +kubebuilder:printcolumn:name="Protocol",type=string,JSONPath=`.spec.protocol`
+// +kubebuilder:printcolumn:name="CIDR",type=string,JSONPath=`.spec.cidrBlock`
+// +kubebuilder:printcolumn:name="Private",type=boolean,JSONPath=`.spec.private`
+// +kubebuilder:printcolumn:name="NAT",type=boolean,JSONPath=`.spec.natOutgoing`
+// +kubebuilder:printcolumn:name="Default",type=boolean,JSONPath=`.spec.default`
+// +kubebuilder:printcolumn:name="GatewayType",type=string,JSONPath=`.spec.gatewayType`
+// +kubebuilder:printcolumn:name="V4Used",type=number,JSONPath=`.status.v4usingIPs`
+// +kubebuilder:printcolumn:name="V4Available",type=number,JSONPath=`.status.v4availableIPs`
+// +kubebuilder:printcolumn:name="V6Used",type=number,JSONPath=`.status.v6usingIPs`
+// +kubebuilder:printcolumn:name="V6Available",type=number,JSONPath=`.status.v6availableIPs`
+// +kubebuilder:printcolumn:name="ExcludeIPs",type=string,JSONPath=`.spec.excludeIps`
+// +kubebuilder:printcolumn:name="U2OInterconnectionIP",type=string,JSONPath=`.status.u2oInterconnectionIP`
+type Subnet struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Spec   SubnetSpec   `json:"spec,omitzero"`
+	Status SubnetStatus `json:"status,omitzero"`
+}
+
+// SubnetList is a list of subnets.
+//
+// +kubebuilder:object:root=true
+type SubnetList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata"`
+
+	Items []Subnet `json:"items"`
+}
+
+// SubnetSpec is what a user asks of a subnet.
+type SubnetSpec struct {
+	// Marks the subnet of pods that nothing binds to another.
+	// +kubebuilder:default=false
+	Default bool `json:"default"`
+	// Vpc that the subnet is in; the default one when empty. Cannot change.
+	Vpc string `json:"vpc,omitempty"`
+	// IPv4, IPv6, Dual or Mac. Follows from cidrBlock.
+	Protocol string `json:"protocol,omitempty"`
+	// Namespaces whose pods get their addresses here.
+	Namespaces []string `json:"namespaces,omitempty"`
+	// The same by label; a namespace that any of them selects is bound.
+	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
+	// Addresses of the subnet: a CIDR, or one of each family with a comma between.
+	CIDRBlock string `json:"cidrBlock,omitempty"`
+	// Gateway address, or one of each family with a comma between; the first usable
+	// address of the CIDR when empty.
+	Gateway string `json:"gateway,omitempty"`
+	// Addresses that are never given out, each "address" or "first..last".
+	ExcludeIps []string `json:"excludeIps,omitempty"`
+	// Who attaches pods here: ovn, or <nad>.<namespace>.ovn for an attachment, or
+	// <nad>.<namespace> to manage addresses only.
+	Provider string `json:"provider,omitempty"`
+
+	// Where traffic leaves: distributed (from each pod's node) or centralized.
+	GatewayType string `json:"gatewayType,omitempty"`
+	// Gateway nodes of a centralized subnet, with commas between.
+	GatewayNode string `json:"gatewayNode,omitempty"`
+	// The same by label.
+	GatewayNodeSelectors []metav1.LabelSelector `json:"gatewayNodeSelectors,omitempty"`
+	// Use all gateway nodes at once instead of one.
+	EnableEcmp bool `json:"enableEcmp,omitempty"`
+	// Traffic to the outside takes the address of the node it leaves from.
+	// +kubebuilder:default=false
+	NatOutgoing bool `json:"natOutgoing"`
+	// Exceptions from natOutgoing; the first rule that matches decides.
+	NatOutgoingPolicyRules []NatOutgoingPolicyRule `json:"natOutgoingPolicyRules,omitempty"`
+	// Next hop outside the cluster, or one of each family with a comma between.
+	ExternalEgressGateway string `json:"externalEgressGateway,omitempty"`
+	// Priority of the host's routing rule for externalEgressGateway.
+	PolicyRoutingPriority uint32 `json:"policyRoutingPriority,omitempty"`
+	// Routing table of the host for externalEgressGateway.
+	PolicyRoutingTableID uint32 `json:"policyRoutingTableID,omitempty"`
+	// MTU of the pods' interfaces; worked out from the tunnels when 0.
+	Mtu uint32 `json:"mtu,omitempty"`
+
+	// Drop traffic from other subnets, except allowSubnets.
+	// +kubebuilder:default=false
+	Private bool `json:"private"`
+	// CIDRs that may reach a private subnet.
+	AllowSubnets []string `json:"allowSubnets,omitempty"`
+	// Access rules of the subnet's switch.
+	Acls []ACL `json:"acls,omitempty"`
+	// Let the subnet's own pods reach each other whatever acls says.
+	AllowEWTraffic bool `json:"allowEWTraffic,omitempty"`
+
+	// Vlan that the subnet is on.
+	Vlan string `json:"vlan,omitempty"`
+	// Addresses that get a virtual port on the switch.
+	Vips []string `json:"vips,omitempty"`
+	// Let OVN be the gateway of a subnet on a Vlan.
+	LogicalGateway bool `json:"logicalGateway,omitempty"`
+	// Do not wait for the gateway to answer when a pod starts.
+	DisableGatewayCheck bool `json:"disableGatewayCheck,omitempty"`
+	// Keep the subnet out of the interconnection of clusters.
+	DisableInterConnection bool `json:"disableInterConnection,omitempty"`
+
+	// Answer DHCP on the subnet.
+	EnableDHCP bool `json:"enableDHCP,omitempty"`
+	// DHCPv4 options, "key=value" with commas between.
+	DHCPv4Options string `json:"dhcpV4Options,omitempty"`
+	// DHCPv6 options, "key=value" with commas between.
+	DHCPv6Options string `json:"dhcpV6Options,omitempty"`
+	// Send IPv6 router advertisements on the subnet.
+	EnableIPv6RA bool `json:"enableIPv6RA,omitempty"`
+	// Settings of the advertisements, "key=value" with commas between.
+	IPv6RAConfigs string `json:"ipv6RAConfigs,omitempty"`
+
+	// Route between this underlay subnet and overlay subnets.
+	U2OInterconnection bool `json:"u2oInterconnection,omitempty"`
+	// Address of the router on the underlay subnet.
+	U2OInterconnectionIP string `json:"u2oInterconnectionIP,omitempty"`
+	// Finer settings of u2oInterconnection.
+	U2OFeatures U2OFeatures `json:"u2oFeatures,omitzero"`
+
+	// Load-balance Services for the subnet; the controller's --enable-lb when absent.
+	EnableLb *bool `json:"enableLb,omitempty"`
+	// Learn who listens to which multicast group.
+	EnableMulticastSnoop bool `json:"enableMulticastSnoop,omitempty"`
+	// Answer for Services' external addresses on this underlay subnet.
+	EnableExternalLBAddress bool `json:"enableExternalLBAddress,omitempty"`
+	// Route table of the router's port on the subnet.
+	RouteTable string `json:"routeTable,omitempty"`
+	// Network of the nodes that tunnels of this subnet use.
+	NodeNetwork string `json:"nodeNetwork,omitempty"`
+}
+
+// U2OFeatures are the finer settings of the interconnection of underlay and overlay.
+type U2OFeatures struct {
+	// Only overlay subnets are routed to; the rest goes to the physical gateway.
+	OverlayOnlyRouting bool `json:"overlayOnlyRouting,omitempty"`
+}
+
+// ACL is one access rule of a subnet, in OVN's words.
+type ACL struct {
+	// from-lport or to-lport.
+	Direction string `json:"direction,omitempty"`
+	// The highest that matches decides.
+	Priority int `json:"priority,omitempty"`
+	// OVN expression.
+	Match string `json:"match,omitempty"`
+	// What happens to a packet that matches.
+	Action string `json:"action,omitempty"`
+}
+
+// NatOutgoingPolicyRule says what happens to outgoing traffic that it matches.
+type NatOutgoingPolicyRule struct {
+	// Traffic that the rule is for.
+	Match NatOutgoingPolicyMatch `json:"match,omitzero"`
+	// nat or forward.
+	Action string `json:"action,omitempty"`
+}
+
+// NatOutgoingPolicyMatch selects traffic; an empty list selects all.
+type NatOutgoingPolicyMatch struct {
+	// Sources: addresses and CIDRs with commas between.
+	SrcIPs string `json:"srcIPs,omitempty"`
+	// Destinations: addresses and CIDRs with commas between.
+	DstIPs string `json:"dstIPs,omitempty"`
+}
+
+// SubnetStatus is what the controller reports of a subnet.
+type SubnetStatus struct {
+	// State of the subnet, one entry an aspect.
+	// +listType=map
+	// +listMapKey=type
+	Conditions []Condition `json:"conditions,omitempty"`
+
+	// Free IPv4 addresses.
+	V4AvailableIPs Count `json:"v4availableIPs"`
+	// Free IPv4 addresses as "address" and "first-last" with commas between.
+	V4AvailableIPRange string `json:"v4availableIPrange"`
+	// IPv4 addresses in use.
+	V4UsingIPs Count `json:"v4usingIPs"`
+	// IPv4 addresses in use as "address" and "first-last" with commas between.
+	V4UsingIPRange string `json:"v4usingIPrange"`
+	// Free IPv6 addresses.
+	V6AvailableIPs Count `json:"v6availableIPs"`
+	// Free IPv6 addresses as "address" and "first-last" with commas between.
+	V6AvailableIPRange string `json:"v6availableIPrange"`
+	// IPv6 addresses in use.
+	V6UsingIPs Count `json:"v6usingIPs"`
+	// IPv6 addresses in use as "address" and "first-last" with commas between.
+	V6UsingIPRange string `json:"v6usingIPrange"`
+
+	// Node that is the gateway of a centralized subnet now.
+	ActivateGateway string `json:"activateGateway"`
+	// Row of the subnet's DHCPv4 options.
+	DHCPv4OptionsUUID string `json:"dhcpV4OptionsUUID"`
+	// Row of the subnet's DHCPv6 options.
+	DHCPv6OptionsUUID string `json:"dhcpV6OptionsUUID"`
+	// Address of the router on an underlay subnet.
+	U2OInterconnectionIP string `json:"u2oInterconnectionIP"`
+	// MAC of the router on an underlay subnet.
+	U2OInterconnectionMAC string `json:"u2oInterconnectionMAC"`
+	// Vpc of the router on an underlay subnet.
+	U2OInterconnectionVPC string `json:"u2oInterconnectionVPC"`
+	// Rules in force, each with its ID.
+	NatOutgoingPolicyRules []NatOutgoingPolicyRuleStatus `json:"natOutgoingPolicyRules,omitempty"`
+	// Address of the multicast querier.
+	McastQuerierIP string `json:"mcastQuerierIP"`
+	// MAC of the multicast querier.
+	McastQuerierMAC string `json:"mcastQuerierMAC"`
+}
+
+// NatOutgoingPolicyRuleStatus is a rule in force.
+type NatOutgoingPolicyRuleStatus struct {
+	// Twelve hex digits that stay the same while the rule does.
+	RuleID string `json:"ruleID"`
+
+	NatOutgoingPolicyRule `json:",inline"`
+}
