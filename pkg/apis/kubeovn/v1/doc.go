@@ -9,3 +9,5 @@
 // +kubebuilder:validation:Optional
 // +groupName=kubeovn.io
 package v1
+
+//go:generate go tool -modfile=../../../../tools/go.mod controller-gen object crd:allowDangerousTypes=true paths=. output:crd:dir=../../../../charts/woven/crds

@@ -23,6 +23,7 @@ const (
 // Vpc is a router of its own for the subnets that name it.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:resource:scope=Cluster,path=vpcs,shortName=vpc
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="EnableExternal",type=boolean,JSONPath=`.status.enableExternal`
