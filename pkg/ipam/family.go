@@ -1,0 +1,149 @@
+package ipam
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// family is the addresses of one family of a subnet. Each that can be given is
+// in one of three states: in use (owners), used before (released), or fresh,
+// which is every other one from next on.
+type family struct {
+	whole    netip.Prefix
+	fixed    []netip.Addr // the network's, the broadcast and the gateway: nobody's, even when asked for
+	blocked  Ranges       // fixed and the excluded ones: never given unasked
+	size     float64      // how many can be given unasked
+	next     netip.Addr   // all before it are blocked, in use or released; invalid at the end
+	owners   map[netip.Addr]string
+	counted  int // how many of owners are among size
+	released fifo[netip.Addr]
+	waiting  fifo[string] // owners who found no address here
+}
+
+func newFamily() family {
+	return family{
+		owners:   map[netip.Addr]string{},
+		released: newFIFO[netip.Addr](),
+		waiting:  newFIFO[string](),
+	}
+}
+
+// resize puts other bounds; who has an address keeps it.
+func (f *family) resize(whole netip.Prefix, gateway netip.Addr, exclude Ranges) {
+	f.whole, f.fixed, f.blocked, f.size, f.next = whole, nil, nil, 0, netip.Addr{}
+	if whole.IsValid() {
+		all, hosts := PrefixRange(whole), usable(whole)
+		f.next = all.First
+		if all != hosts {
+			f.fixed = append(f.fixed, all.First, all.Last)
+		}
+		if whole.Contains(gateway) {
+			f.fixed = append(f.fixed, gateway)
+		}
+		blocked := slices.Clone(exclude.Within(all))
+		for _, a := range f.fixed {
+			blocked = append(blocked, Range{First: a, Last: a})
+		}
+		f.blocked = NewRanges(blocked...)
+		f.size = f.blocked.Missing(all).Count()
+	}
+	f.counted = 0
+	for a := range f.owners {
+		if f.givable(a) {
+			f.counted++
+		}
+	}
+	for a := range f.released.place {
+		if !f.givable(a) {
+			f.released.remove(a)
+		}
+	}
+}
+
+// givable tells whether an address may be given to who does not ask for it.
+func (f *family) givable(a netip.Addr) bool { return f.whole.Contains(a) && !f.blocked.Contains(a) }
+
+// outside tells whether an address is one that nobody may have.
+func (f *family) outside(a netip.Addr) bool {
+	return a.IsValid() && (!f.whole.Contains(a) || slices.Contains(f.fixed, a))
+}
+
+// free is how many addresses can be given now.
+func (f *family) free() float64 { return f.size - float64(f.counted) }
+
+// peek is the address to give next: the lowest fresh one, else the one that was
+// released first. An address just released is thus the last to be given again,
+// when caches in the network have forgotten who had it. The cursor passes each
+// address once in its life, so a call costs little in the mean.
+func (f *family) peek() (netip.Addr, bool) {
+	for a := f.next; f.whole.Contains(a); {
+		if r, ok := f.blocked.find(a); ok {
+			a = r.Last.Next()
+			continue
+		}
+		if _, used := f.owners[a]; !used && !f.released.has(a) {
+			f.next = a
+			return a, true
+		}
+		a = a.Next()
+	}
+	f.next = netip.Addr{}
+	return f.released.first()
+}
+
+// choose is the address that a request gets: the one it asks for, or the next.
+// Nothing changes but the cursor.
+func (f *family) choose(asked netip.Addr) (netip.Addr, error) {
+	if !asked.IsValid() {
+		a, ok := f.peek()
+		if !ok {
+			return a, ErrFull
+		}
+		return a, nil
+	}
+	if f.outside(asked) {
+		return asked, fmt.Errorf("%w: %s", ErrOutOfRange, asked)
+	}
+	if owner, used := f.owners[asked]; used {
+		return asked, &ConflictError{Subject: asked.String(), Owner: owner}
+	}
+	return asked, nil
+}
+
+// take puts an address that nobody has in use.
+func (f *family) take(a netip.Addr, owner string) {
+	if !a.IsValid() {
+		return
+	}
+	f.released.remove(a)
+	f.owners[a] = owner
+	if f.givable(a) {
+		f.counted++
+	}
+}
+
+// give takes an address out of use.
+func (f *family) give(a netip.Addr) {
+	if !a.IsValid() {
+		return
+	}
+	delete(f.owners, a)
+	if f.givable(a) {
+		f.counted--
+		f.released.push(a)
+	}
+}
+
+// wake takes out of the queue as many owners as there are free addresses.
+func (f *family) wake(woken []string) []string {
+	for n := f.free(); n >= 1; n-- {
+		owner, ok := f.waiting.first()
+		if !ok {
+			break
+		}
+		f.waiting.remove(owner)
+		woken = append(woken, owner)
+	}
+	return woken
+}

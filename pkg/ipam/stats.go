@@ -1,0 +1,93 @@
+package ipam
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Usage is how much of one family of a subnet is in use.
+type Usage struct {
+	// Available is how many addresses can be given.
+	Available float64
+	// Using is how many addresses are in use.
+	Using float64
+}
+
+// Usage counts both families. It costs the same however many there are.
+func (s *Subnet) Usage() (v4, v6 Usage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.v4.usage(), s.v6.usage()
+}
+
+func (f *family) usage() Usage {
+	return Usage{Available: f.free(), Using: float64(len(f.owners))}
+}
+
+// UsageRanges is which addresses of one family can be given and which are in use.
+type UsageRanges struct{ Available, Using Ranges }
+
+// UsageRanges lists both families. It costs a sort of all that are in use.
+func (s *Subnet) UsageRanges() (v4, v6 UsageRanges) {
+	s.mu.Lock()
+	list4, list6 := s.v4.snapshot(), s.v6.snapshot()
+	s.mu.Unlock()
+	return list4.ranges(), list6.ranges()
+}
+
+// snapshot is what ranges needs of a family, to sort it without the lock.
+type snapshot struct {
+	whole   netip.Prefix
+	blocked Ranges
+	using   []Range
+}
+
+func (f *family) snapshot() snapshot {
+	using := make([]Range, 0, len(f.owners))
+	for a := range f.owners {
+		using = append(using, Range{First: a, Last: a})
+	}
+	return snapshot{whole: f.whole, blocked: f.blocked, using: using}
+}
+
+func (s snapshot) ranges() UsageRanges {
+	out := UsageRanges{Using: NewRanges(s.using...)}
+	if s.whole.IsValid() {
+		out.Available = NewRanges(slices.Concat(out.Using, s.blocked)...).Missing(PrefixRange(s.whole))
+	}
+	return out
+}
+
+// Lease is what an owner has.
+func (s *Subnet) Lease(owner string) (Lease, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lease, ok := s.leases[owner]
+	return lease, ok
+}
+
+// Owner is who has an address.
+func (s *Subnet) Owner(a netip.Addr) (string, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if owner, ok := s.v4.owners[a]; ok {
+		return owner, true
+	}
+	owner, ok := s.v6.owners[a]
+	return owner, ok
+}
+
+// Outside is the owners, in order, who have an address that the subnet could not
+// give: the bounds were changed, or the gateway, while they had it.
+func (s *Subnet) Outside() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var owners []string
+	for owner, lease := range s.leases {
+		if s.v4.outside(lease.V4) || s.v6.outside(lease.V6) {
+			owners = append(owners, owner)
+		}
+	}
+	slices.Sort(owners)
+	return owners
+}

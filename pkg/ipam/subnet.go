@@ -1,0 +1,231 @@
+package ipam
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// Config is what a Subnet gives addresses from.
+type Config struct {
+	// Prefixes is the bounds.
+	Prefixes Prefixes
+	// Gateways are never given, not even to who asks for them.
+	Gateways Addrs
+	// Exclude is given only to who asks for an address in it.
+	Exclude Ranges
+}
+
+func (c Config) equal(d Config) bool {
+	return c.Prefixes == d.Prefixes && c.Gateways == d.Gateways && slices.Equal(c.Exclude, d.Exclude)
+}
+
+// Lease is what an owner has: an address of each family of its subnet and a MAC.
+type Lease struct {
+	Addrs
+	MAC MAC
+}
+
+// Family chooses among the families of a subnet.
+type Family int
+
+const (
+	// AllFamilies is an address of each family that the subnet has.
+	AllFamilies Family = iota
+	// OnlyV4 is an IPv4 address alone.
+	OnlyV4
+	// OnlyV6 is an IPv6 address alone.
+	OnlyV6
+)
+
+// Request is what an owner wants. Only Owner must be set.
+type Request struct {
+	// Owner is who asks. One owner has one lease in a subnet.
+	Owner string
+	// Addrs asks for these very addresses; a family left out gets any.
+	Addrs Addrs
+	// MAC asks for this very MAC.
+	MAC MAC
+	// Family leaves out a family.
+	Family Family
+}
+
+// Subnet gives the addresses of one subnet. All methods may be called at once.
+type Subnet struct {
+	mu     sync.Mutex // protects all below; held only for look-ups in memory
+	config Config
+	v4, v6 family
+	leases map[string]Lease
+	macs   map[MAC]string
+	closed bool
+}
+
+// NewSubnet is a subnet whose addresses are all free.
+func NewSubnet(c Config) *Subnet {
+	s := &Subnet{v4: newFamily(), v6: newFamily(), leases: map[string]Lease{}, macs: map[MAC]string{}}
+	s.Resize(c)
+	return s
+}
+
+// Allocate gives an owner its lease. Who asks again gets the same. Both families
+// are given or none.
+func (s *Subnet) Allocate(r Request) (Lease, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return Lease{}, ErrClosed
+	}
+	if have, ok := s.leases[r.Owner]; ok {
+		return have, r.check(have)
+	}
+	lease, err := s.choose(r)
+	if err != nil {
+		return Lease{}, err
+	}
+	s.take(r.Owner, lease)
+	return lease, nil
+}
+
+// check tells whether a lease is what a request asks for.
+func (r Request) check(have Lease) error {
+	if (r.Addrs.V4.IsValid() && r.Addrs.V4 != have.V4) ||
+		(r.Addrs.V6.IsValid() && r.Addrs.V6 != have.V6) ||
+		(!r.MAC.IsZero() && r.MAC != have.MAC) {
+		return fmt.Errorf("%w: %s %s", ErrHolds, have.Addrs, have.MAC)
+	}
+	return nil
+}
+
+// choose is the lease that a request would get.
+func (s *Subnet) choose(r Request) (lease Lease, err error) {
+	want4 := r.Addrs.V4.IsValid() || (s.config.Prefixes.V4.IsValid() && r.Family != OnlyV6)
+	want6 := r.Addrs.V6.IsValid() || (s.config.Prefixes.V6.IsValid() && r.Family != OnlyV4)
+	if !want4 && !want6 {
+		return lease, fmt.Errorf("%w: it has none of the family", ErrOutOfRange)
+	}
+	if want4 {
+		if lease.V4, err = s.v4.choose(r.Addrs.V4); err != nil {
+			return lease, s.queue(&s.v4, r.Owner, err)
+		}
+	}
+	if want6 {
+		if lease.V6, err = s.v6.choose(r.Addrs.V6); err != nil {
+			return lease, s.queue(&s.v6, r.Owner, err)
+		}
+	}
+	if owner, used := s.macs[r.MAC]; used {
+		return lease, &ConflictError{Subject: r.MAC.String(), Owner: owner}
+	}
+	lease.MAC = r.MAC
+	if lease.MAC.IsZero() {
+		lease.MAC = s.freeMAC(lease.Addrs)
+	}
+	return lease, nil
+}
+
+// queue puts an owner in the queue of a family that is full.
+func (s *Subnet) queue(f *family, owner string, err error) error {
+	if errors.Is(err, ErrFull) {
+		f.waiting.push(owner)
+	}
+	return err
+}
+
+// freeMAC makes a MAC that nobody in the subnet has. The first one made is free
+// unless a user asked for that very one, or two hashes of IPv6 addresses meet.
+func (s *Subnet) freeMAC(a Addrs) MAC {
+	for try := uint32(0); ; try++ {
+		mac := macFor(a, try)
+		if _, used := s.macs[mac]; !used {
+			return mac
+		}
+	}
+}
+
+func (s *Subnet) take(owner string, lease Lease) {
+	s.v4.waiting.remove(owner)
+	s.v6.waiting.remove(owner)
+	s.v4.take(lease.V4, owner)
+	s.v6.take(lease.V6, owner)
+	s.leases[owner] = lease
+	if _, used := s.macs[lease.MAC]; !used {
+		s.macs[lease.MAC] = owner
+	}
+}
+
+// Reserve puts a lease on record that was given before this process began. What
+// is in use is in use: the bounds are not asked, and a MAC that another has too is
+// no reason to refuse. Only an address that another owner has is refused.
+func (s *Subnet) Reserve(owner string, lease Lease) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	if have, ok := s.leases[owner]; ok {
+		return Request{Addrs: lease.Addrs}.check(have)
+	}
+	if lease.Addrs.IsZero() {
+		return fmt.Errorf("%w: no address on record", ErrOutOfRange)
+	}
+	if other, used := s.v4.owners[lease.V4]; used {
+		return &ConflictError{Subject: lease.V4.String(), Owner: other}
+	}
+	if other, used := s.v6.owners[lease.V6]; used {
+		return &ConflictError{Subject: lease.V6.String(), Owner: other}
+	}
+	if lease.MAC.IsZero() {
+		lease.MAC = s.freeMAC(lease.Addrs)
+	}
+	s.take(owner, lease)
+	return nil
+}
+
+// Release takes back what an owner has, and its place in the queue; an owner who
+// has neither is no mistake. It returns the owners who can be served now, those
+// who waited for longest first: they are no longer in the queue, and each must
+// call Allocate, or Release when it wants nothing any more.
+func (s *Subnet) Release(owner string) (waiting []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.v4.waiting.remove(owner)
+	s.v6.waiting.remove(owner)
+	if lease, ok := s.leases[owner]; ok {
+		s.v4.give(lease.V4)
+		s.v6.give(lease.V6)
+		delete(s.leases, owner)
+		if s.macs[lease.MAC] == owner {
+			delete(s.macs, lease.MAC)
+		}
+	}
+	return s.wake()
+}
+
+func (s *Subnet) wake() []string {
+	return s.v6.wake(s.v4.wake(nil))
+}
+
+// Resize puts other bounds. Leases that are outside now stay what they are, and
+// Outside lists them. It returns the owners who can be served now, as Release does.
+func (s *Subnet) Resize(c Config) (waiting []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.config.equal(c) {
+		return nil
+	}
+	c.Exclude = slices.Clone(c.Exclude)
+	s.config = c
+	s.v4.resize(c.Prefixes.V4, c.Gateways.V4, c.Exclude)
+	s.v6.resize(c.Prefixes.V6, c.Gateways.V6, c.Exclude)
+	return s.wake()
+}
+
+// close ends the subnet and returns all who wait for it.
+func (s *Subnet) close() (waiting []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return slices.Concat(slices.Collect(maps.Keys(s.v4.waiting.place)), slices.Collect(maps.Keys(s.v6.waiting.place)))
+}
