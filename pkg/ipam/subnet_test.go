@@ -296,3 +296,15 @@ func TestConcurrent(t *testing.T) {
 	})
 	wg.Wait()
 }
+
+// A MAC is free again when its owner has left.
+func TestMACReleased(t *testing.T) {
+	mac := MAC{2, 0, 0, 0, 0, 1}
+	s := NewSubnet(config(t, "10.0.0.0/24"))
+	for _, owner := range []string{"a", "b"} {
+		if _, err := s.Allocate(Request{Owner: owner, MAC: mac}); err != nil {
+			t.Errorf("%s: %v", owner, err)
+		}
+		s.Release(owner)
+	}
+}

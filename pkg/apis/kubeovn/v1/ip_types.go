@@ -34,8 +34,10 @@ type IPList struct {
 // IPSpec is who has which addresses.
 type IPSpec struct {
 	// Pod or node that has the addresses.
+	// +kubebuilder:validation:XValidation:rule="oldSelf == '' || self == oldSelf",message="podName cannot change"
 	PodName string `json:"podName"`
 	// Namespace of the pod; empty for a node.
+	// +kubebuilder:validation:XValidation:rule="oldSelf == '' || self == oldSelf",message="namespace cannot change"
 	Namespace string `json:"namespace"`
 	// Subnet that the addresses are from.
 	Subnet string `json:"subnet"`
@@ -44,14 +46,21 @@ type IPSpec struct {
 	// Node of the pod.
 	NodeName string `json:"nodeName"`
 	// The addresses, v4 first, with a comma between.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self == '' || (self.split(',').size() <= 2 && self.split(',').all(a, isIP(a)))",message="must be an address, or one of each family with a comma between"
 	IPAddress string `json:"ipAddress"`
 	// The IPv4 address.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self == '' || (isIP(self) && ip(self).family() == 4)",message="must be an IPv4 address"
 	V4IPAddress string `json:"v4IpAddress"`
 	// The IPv6 address.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self == '' || (isIP(self) && ip(self).family() == 6)",message="must be an IPv6 address"
 	V6IPAddress string `json:"v6IpAddress"`
 	// Addresses of further interfaces. Old.
 	AttachIPs []string `json:"attachIps,omitempty"`
 	// The MAC.
+	// +kubebuilder:validation:Pattern=`^$|^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$`
 	MACAddress string `json:"macAddress"`
 	// MACs of further interfaces. Old.
 	AttachMACs []string `json:"attachMacs,omitempty"`

@@ -25,6 +25,7 @@ const (
 // Subnet is a range of addresses and the OVN switch that carries it.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.vpc) || self.spec.vpc != self.metadata.name",message="a subnet cannot have the name of its vpc",fieldPath=".spec.vpc"
 // +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:resource:scope=Cluster,path=subnets,shortName=subnet
 // +kubebuilder:subresource:status
@@ -62,30 +63,51 @@ type SubnetList struct {
 }
 
 // SubnetSpec is what a user asks of a subnet.
+//
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.vpc) || size(oldSelf.vpc) == 0 || (has(self.vpc) && size(self.vpc) != 0 ? self.vpc : 'ovn-cluster') == oldSelf.vpc",message="the vpc of a subnet cannot change",messageExpression="'the vpc of a subnet cannot change, it is ' + oldSelf.vpc",fieldPath=".vpc"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !has(self.cidrBlock) || size(self.cidrBlock) == 0 || self.gateway.split(',').all(g, !isIP(g) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(g)))",message="gateway is outside cidrBlock",messageExpression="'gateway ' + self.gateway + ' is outside cidrBlock ' + self.cidrBlock",fieldPath=".gateway"
+// +kubebuilder:validation:XValidation:rule="!has(self.u2oInterconnectionIP) || !has(self.cidrBlock) || size(self.cidrBlock) == 0 || self.u2oInterconnectionIP.split(',').all(a, !isIP(a) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(a)))",message="u2oInterconnectionIP is outside cidrBlock",fieldPath=".u2oInterconnectionIP"
+// +kubebuilder:validation:XValidation:rule="!has(self.mtu) || self.mtu == 0 || self.mtu >= 1280 || !has(self.cidrBlock) || !self.cidrBlock.contains(':')",message="IPv6 needs an mtu of 1280 or more",fieldPath=".mtu"
+// +kubebuilder:validation:XValidation:rule="!has(self.externalEgressGateway) || size(self.externalEgressGateway) == 0 || !has(self.natOutgoing) || !self.natOutgoing",message="externalEgressGateway and natOutgoing exclude each other",fieldPath=".externalEgressGateway"
+// +kubebuilder:validation:XValidation:rule="!has(self.logicalGateway) || !self.logicalGateway || !has(self.u2oInterconnection) || !self.u2oInterconnection",message="logicalGateway and u2oInterconnection exclude each other",fieldPath=".logicalGateway"
 type SubnetSpec struct {
 	// Marks the subnet of pods that nothing binds to another.
 	// +kubebuilder:default=false
 	Default bool `json:"default"`
 	// Vpc that the subnet is in; the default one when empty. Cannot change.
+	// +kubebuilder:validation:MaxLength=253
 	Vpc string `json:"vpc,omitempty"`
 	// IPv4, IPv6, Dual or Mac. Follows from cidrBlock.
+	// +kubebuilder:validation:Enum="";IPv4;IPv6;Dual;Mac
 	Protocol string `json:"protocol,omitempty"`
 	// Namespaces whose pods get their addresses here.
 	Namespaces []string `json:"namespaces,omitempty"`
 	// The same by label; a namespace that any of them selects is bound.
 	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
 	// Addresses of the subnet: a CIDR, or one of each family with a comma between.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',').all(c, isCIDR(c))",message="must be a CIDR, or one of each family with a comma between, e.g. 10.16.0.0/16,fd00:10:16::/112"
+	// +kubebuilder:validation:XValidation:rule="!self.split(',').all(c, isCIDR(c)) || (self.split(',').size() <= 2 && self.split(',').exists_one(c, cidr(c).ip().family() == cidr(self.split(',')[0]).ip().family()))",message="has two CIDRs of one family"
+	// +kubebuilder:validation:XValidation:rule="self.split(',').all(c, !isCIDR(c) || cidr(c).ip().isGlobalUnicast())",message="must not be multicast, loopback, link-local or unspecified addresses"
 	CIDRBlock string `json:"cidrBlock,omitempty"`
 	// Gateway address, or one of each family with a comma between; the first usable
 	// address of the CIDR when empty.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',').all(g, isIP(g))",message="must be an address, or one of each family with a comma between"
+	// +kubebuilder:validation:XValidation:rule="!self.split(',').all(g, isIP(g)) || (self.split(',').size() <= 2 && self.split(',').exists_one(g, ip(g).family() == ip(self.split(',')[0]).family()))",message="has two addresses of one family"
 	Gateway string `json:"gateway,omitempty"`
 	// Addresses that are never given out, each "address" or "first..last".
+	// +kubebuilder:validation:MaxItems=4096
+	// +kubebuilder:validation:items:MaxLength=96
+	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || (self.contains('..') && self.split('..').size() == 2 && isIP(self.split('..')[0]) && isIP(self.split('..')[1]))",message="must be an address or first..last"
+	// +kubebuilder:validation:items:XValidation:rule="!self.contains('..') || !isIP(self.split('..')[0]) || !isIP(self.split('..')[1]) || ip(self.split('..')[0]).family() == ip(self.split('..')[1]).family()",message="goes from one address family to the other"
 	ExcludeIps []string `json:"excludeIps,omitempty"`
 	// Who attaches pods here: ovn, or <nad>.<namespace>.ovn for an attachment, or
 	// <nad>.<namespace> to manage addresses only.
 	Provider string `json:"provider,omitempty"`
 
 	// Where traffic leaves: distributed (from each pod's node) or centralized.
+	// +kubebuilder:validation:Enum="";distributed;centralized
 	GatewayType string `json:"gatewayType,omitempty"`
 	// Gateway nodes of a centralized subnet, with commas between.
 	GatewayNode string `json:"gatewayNode,omitempty"`
@@ -99,18 +121,31 @@ type SubnetSpec struct {
 	// Exceptions from natOutgoing; the first rule that matches decides.
 	NatOutgoingPolicyRules []NatOutgoingPolicyRule `json:"natOutgoingPolicyRules,omitempty"`
 	// Next hop outside the cluster, or one of each family with a comma between.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self == '' || (self.split(',').size() <= 2 && self.split(',').all(a, isIP(a)))",message="must be an address, or two with a comma between"
 	ExternalEgressGateway string `json:"externalEgressGateway,omitempty"`
 	// Priority of the host's routing rule for externalEgressGateway.
+	// +kubebuilder:validation:Format=int64
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
 	PolicyRoutingPriority uint32 `json:"policyRoutingPriority,omitempty"`
 	// Routing table of the host for externalEgressGateway.
+	// +kubebuilder:validation:Format=int64
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
 	PolicyRoutingTableID uint32 `json:"policyRoutingTableID,omitempty"`
 	// MTU of the pods' interfaces; worked out from the tunnels when 0.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=65535
 	Mtu uint32 `json:"mtu,omitempty"`
 
 	// Drop traffic from other subnets, except allowSubnets.
 	// +kubebuilder:default=false
 	Private bool `json:"private"`
 	// CIDRs that may reach a private subnet.
+	// +kubebuilder:validation:MaxItems=4096
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self)",message="must be a CIDR"
 	AllowSubnets []string `json:"allowSubnets,omitempty"`
 	// Access rules of the subnet's switch.
 	Acls []ACL `json:"acls,omitempty"`
@@ -142,6 +177,8 @@ type SubnetSpec struct {
 	// Route between this underlay subnet and overlay subnets.
 	U2OInterconnection bool `json:"u2oInterconnection,omitempty"`
 	// Address of the router on the underlay subnet.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',').all(a, isIP(a))",message="must be an address, or one of each family with a comma between"
 	U2OInterconnectionIP string `json:"u2oInterconnectionIP,omitempty"`
 	// Finer settings of u2oInterconnection.
 	U2OFeatures U2OFeatures `json:"u2oFeatures,omitzero"`
@@ -167,28 +204,35 @@ type U2OFeatures struct {
 // ACL is one access rule of a subnet, in OVN's words.
 type ACL struct {
 	// from-lport or to-lport.
+	// +kubebuilder:validation:Enum=from-lport;to-lport
 	Direction string `json:"direction,omitempty"`
 	// The highest that matches decides.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=32767
 	Priority int `json:"priority,omitempty"`
 	// OVN expression.
 	Match string `json:"match,omitempty"`
 	// What happens to a packet that matches.
+	// +kubebuilder:validation:Enum=allow-related;allow-stateless;allow;drop;reject
 	Action string `json:"action,omitempty"`
 }
 
 // NatOutgoingPolicyRule says what happens to outgoing traffic that it matches.
 type NatOutgoingPolicyRule struct {
 	// Traffic that the rule is for.
-	Match NatOutgoingPolicyMatch `json:"match,omitzero"`
+	Match NatOutgoingPolicyMatch `json:"match"`
 	// nat or forward.
+	// +kubebuilder:validation:Enum=nat;forward
 	Action string `json:"action,omitempty"`
 }
 
 // NatOutgoingPolicyMatch selects traffic; an empty list selects all.
 type NatOutgoingPolicyMatch struct {
 	// Sources: addresses and CIDRs with commas between.
+	// +kubebuilder:validation:Pattern=`^[0-9A-Fa-f.:/, ]*$`
 	SrcIPs string `json:"srcIPs,omitempty"`
 	// Destinations: addresses and CIDRs with commas between.
+	// +kubebuilder:validation:Pattern=`^[0-9A-Fa-f.:/, ]*$`
 	DstIPs string `json:"dstIPs,omitempty"`
 }
 

@@ -59,10 +59,13 @@ type VpcSpec struct {
 	// Namespaces that belong to the Vpc.
 	Namespaces []string `json:"namespaces,omitempty"`
 	// Routes of the router.
+	// +kubebuilder:validation:MaxItems=8192
 	StaticRoutes []StaticRoute `json:"staticRoutes,omitempty"`
 	// Policies of the router; they come before its routes.
+	// +kubebuilder:validation:MaxItems=8192
 	PolicyRoutes []PolicyRoute `json:"policyRoutes,omitempty"`
 	// Vpcs that this one is connected to.
+	// +kubebuilder:validation:MaxItems=1024
 	VpcPeerings []VpcPeering `json:"vpcPeerings,omitempty"`
 	// Connect the router to the external subnet.
 	EnableExternal bool `json:"enableExternal,omitempty"`
@@ -79,10 +82,15 @@ type VpcSpec struct {
 // StaticRoute is a route of a Vpc's router.
 type StaticRoute struct {
 	// policyDst (the default) or policySrc: what cidr is compared with.
+	// +kubebuilder:validation:Enum="";policyDst;policySrc
 	Policy string `json:"policy,omitempty"`
 	// Addresses that the route is for.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="isIP(self) || isCIDR(self)",message="must be a CIDR or an address"
 	CIDR string `json:"cidr,omitempty"`
 	// Address that packets are sent to.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an address"
 	NextHopIP string `json:"nextHopIP,omitempty"`
 	// ecmp_symmetric_reply when answers must take the way that requests came.
 	ECMPMode string `json:"ecmpMode,omitempty"`
@@ -93,14 +101,20 @@ type StaticRoute struct {
 }
 
 // PolicyRoute is a policy of a Vpc's router, in OVN's words.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.action) || self.action != 'reroute' || (has(self.nextHopIP) && size(self.nextHopIP) != 0)",message="reroute needs a next hop",fieldPath=".nextHopIP"
 type PolicyRoute struct {
 	// The highest that matches decides.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=32767
 	Priority int `json:"priority,omitempty"`
 	// OVN expression.
 	Match string `json:"match,omitempty"`
 	// allow, drop or reroute.
+	// +kubebuilder:validation:Enum=allow;drop;reroute
 	Action string `json:"action,omitempty"`
 	// Next hop of reroute; several with commas between share the load.
+	// +kubebuilder:validation:Pattern=`^[0-9A-Fa-f.:,]*$`
 	NextHopIP string `json:"nextHopIP,omitempty"`
 }
 
@@ -109,6 +123,8 @@ type VpcPeering struct {
 	// Name of the other Vpc.
 	RemoteVpc string `json:"remoteVpc,omitempty"`
 	// Address and prefix length of this end, or one of each family with a comma between.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self == '' || (self.split(',').size() <= 2 && self.split(',').all(c, isCIDR(c)))",message="must be an address with its prefix length, or one of each family with a comma between"
 	LocalConnectIP string `json:"localConnectIP,omitempty"`
 }
 
@@ -118,6 +134,8 @@ type BFDPort struct {
 	// +kubebuilder:default=false
 	Enabled bool `json:"enabled"`
 	// Address of the port, or one of each family with a comma between.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self == '' || (self.split(',').size() <= 2 && self.split(',').all(a, isIP(a)))",message="must be an address, or one of each family with a comma between"
 	IP string `json:"ip,omitempty"`
 	// Nodes that may host the port.
 	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
@@ -130,14 +148,19 @@ type VpcDynamicRouting struct {
 	Enabled bool `json:"enabled"`
 	// Kinds of routes that are told: connected, connected-as-host, static, nat, lb.
 	// +listType=set
+	// +kubebuilder:validation:items:Enum=connected;connected-as-host;static;nat;lb
 	Redistribute []string `json:"redistribute,omitempty"`
 	// Tell routes only from the node where their port is.
 	LocalOnly bool `json:"localOnly,omitempty"`
 	// Let ovn-controller make the VRF.
 	MaintainVrf bool `json:"maintainVrf,omitempty"`
 	// Name of the VRF.
+	// +kubebuilder:validation:MaxLength=15
 	VrfName string `json:"vrfName,omitempty"`
 	// Routing table of the VRF.
+	// +kubebuilder:validation:Format=int64
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
 	VrfID uint32 `json:"vrfId,omitempty"`
 }
 
