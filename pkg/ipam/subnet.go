@@ -167,7 +167,7 @@ func (s *Subnet) Reserve(owner string, lease Lease) error {
 	if have, ok := s.leases[owner]; ok {
 		return Request{Addrs: lease.Addrs}.check(have)
 	}
-	if lease.Addrs.IsZero() {
+	if lease.IsZero() {
 		return fmt.Errorf("%w: no address on record", ErrOutOfRange)
 	}
 	if other, used := s.v4.owners[lease.V4]; used {

@@ -41,14 +41,14 @@ func allocate(t testing.TB, s *Subnet, owner string) Lease {
 func TestAllocateBothFamiliesWithMAC(t *testing.T) {
 	s := NewSubnet(config(t, "10.16.0.0/16,fd00::/64", "10.16.0.2..10.16.0.4", "fd00::2"))
 	got := allocate(t, s, "shop.web-0")
-	if got.Addrs.String() != "10.16.0.5,fd00::3" || got.MAC.String() != "0a:58:0a:10:00:05" {
+	if got.String() != "10.16.0.5,fd00::3" || got.MAC.String() != "0a:58:0a:10:00:05" {
 		t.Errorf("got %s %s", got.Addrs, got.MAC)
 	}
 	if again := allocate(t, s, "shop.web-0"); again != got {
 		t.Errorf("asked again: got %v, want %v", again, got)
 	}
 	one, err := s.Allocate(Request{Owner: "v6", Family: OnlyV6})
-	if err != nil || one.Addrs.String() != "fd00::4" {
+	if err != nil || one.String() != "fd00::4" {
 		t.Errorf("one family: got %s, %v", one.Addrs, err)
 	}
 	if one.MAC[0] != 0x0a || one.MAC == got.MAC {
@@ -77,7 +77,7 @@ func TestAllocateStatic(t *testing.T) {
 	mac := MAC{2, 0, 0, 0, 0, 1}
 	s := NewSubnet(config(t, "10.0.0.0/24,fd00::/120", "10.0.0.100..10.0.0.200"))
 	got, err := s.Allocate(Request{Owner: "a", Addrs: addrs(t, "10.0.0.7"), MAC: mac})
-	if err != nil || got.Addrs.String() != "10.0.0.7,fd00::2" || got.MAC != mac {
+	if err != nil || got.String() != "10.0.0.7,fd00::2" || got.MAC != mac {
 		t.Fatalf("got %v, %v: the family left out gets any address", got, err)
 	}
 	if _, err := s.Allocate(Request{Owner: "b", Addrs: addrs(t, "10.0.0.150")}); err != nil {
