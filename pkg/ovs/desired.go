@@ -1,0 +1,43 @@
+package ovs
+
+// Model is a pointer to a generated row: *nb.LogicalSwitch. Its UUID and its members columns stay empty; its
+// ExternalIDs hold only the keys that the owner wants besides the engine's.
+type Model any
+
+// Row is one wanted row.
+type Row struct {
+	Sym   Sym
+	Model Model
+	// In is the set that keeps the row alive. Tables that are no roots need it, unless a strong reference of a sibling
+	// keeps the row (the bands of a Meter); for root tables it is an ordinary membership.
+	In Column
+	// Also are the other memberships the row brings.
+	Also []Member
+}
+
+// Desired is all that one owner wants. The zero Desired deletes everything the owner has.
+type Desired struct{ Rows []Row }
+
+// Add wants one row more.
+func (d *Desired) Add(sym Sym, model Model) Added {
+	d.Rows = append(d.Rows, Row{Sym: sym, Model: model})
+	return Added{d, len(d.Rows) - 1}
+}
+
+// Added is a row just added, to say where it belongs.
+type Added struct {
+	d *Desired
+	i int
+}
+
+// In says which set keeps the row alive.
+func (a Added) In(c Column) Added {
+	a.d.Rows[a.i].In = c
+	return a
+}
+
+// Also says in which other sets the row is, and what else it puts into sets.
+func (a Added) Also(members ...Member) Added {
+	a.d.Rows[a.i].Also = append(a.d.Rows[a.i].Also, members...)
+	return a
+}

@@ -1,0 +1,29 @@
+// Package ovs keeps the rows of an OVSDB database equal to what their owners want.
+//
+// Every row belongs to one Owner, a Kubernetes object, and has one name for ever, its Sym, from which its UUID
+// follows. An owner states all it wants as a Desired; DB.Apply compares that with what the database holds and sends
+// the difference as one transaction, or nothing:
+//
+//	var want ovs.Desired
+//	want.Add(subnet.Switch("web"), &nb.LogicalSwitch{Name: "web"})
+//	want.Add(podPort, &nb.LogicalSwitchPort{Name: "web-0.shop", Addresses: addresses}).
+//		In(ovs.SwitchPorts.Of(subnet.Switch("web"))).
+//		Also(ovs.GroupPorts.Of(group).This())
+//	plan, err := db.Apply(ctx, ovs.Owner{Feature: "pod", Key: "shop/web-0"}, want)
+//
+// The zero Desired deletes. There is nothing else to clean up with: rows are found again by their owner after any
+// restart, and what changes under us comes back through DB.Dirty.
+//
+// What the engine needs to remember it writes into the rows, under keys of external_ids that begin with "woven/":
+//
+//	woven/owner  feature/key of the owner; rows without it are not ours and are never touched
+//	woven/id     the Sym
+//	woven/in     the sets this row is in, and values it put into sets, so that they can be undone
+//	woven/with   rows of the same owner whose tables have no external_ids
+//
+// Package ovs imports no Kubernetes package, and nothing outside it sees an operation, a session or a transaction.
+package ovs
+
+//go:generate go tool -modfile=../../tools/go.mod modelgen --extended -p nb -o nb schema/ovn-nb.ovsschema
+//go:generate go tool -modfile=../../tools/go.mod modelgen --extended -p sb -o sb schema/ovn-sb.ovsschema
+//go:generate go tool -modfile=../../tools/go.mod modelgen --extended -p vswitch -o vswitch schema/vswitch.ovsschema

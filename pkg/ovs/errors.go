@@ -1,0 +1,50 @@
+package ovs
+
+import (
+	"errors"
+	"strings"
+)
+
+var (
+	// ErrUnknown says that the connection was lost while the transaction was under way. Apply again: it observes what
+	// became of it, and because UUIDs are fixed nothing can come twice.
+	ErrUnknown = errors.New("outcome unknown: connection lost during commit")
+	// ErrOffline says that there is no session with the database, and nothing was sent. The next session marks the
+	// owner dirty.
+	ErrOffline = errors.New("no session with the database")
+)
+
+// ErrWaiting says that rows which the wanted rows refer to do not exist yet. Nothing was sent. It is a condition rather
+// than a failure and wants no backoff: DB.Dirty names the owner when one of the rows appears.
+type ErrWaiting struct{ Refs []Ref }
+
+func (e *ErrWaiting) Error() string {
+	names := make([]string, len(e.Refs))
+	for i, r := range e.Refs {
+		names[i] = r.String()
+	}
+	return "waiting for " + strings.Join(names, ", ")
+}
+
+// ErrInUse says that a row cannot go yet, because rows of other owners refer to it. Nothing was changed. It wants no
+// backoff: DB.Dirty names the owner when a reference to the row's table may have gone.
+type ErrInUse struct{ Details string }
+
+func (e *ErrInUse) Error() string { return "still in use: " + e.Details }
+
+// ErrTaken says that a row which is not this owner's has the name or the index of a wanted row. Nothing was changed.
+type ErrTaken struct{ Table, Details string }
+
+func (e *ErrTaken) Error() string { return "name taken in " + e.Table + ": " + e.Details }
+
+// ErrStale says that the database refused what the engine believes to be right. The engine has replaced its session;
+// apply once more, and if it happens again give up the lease: another writer is at work.
+type ErrStale struct{ Details string }
+
+func (e *ErrStale) Error() string { return "the database disagrees with our copy of it: " + e.Details }
+
+// ErrRefused says that the database takes the wanted rows for invalid (a value out of its range, a missing column).
+// Nothing was changed, and trying again does not help.
+type ErrRefused struct{ Details string }
+
+func (e *ErrRefused) Error() string { return "refused by the database: " + e.Details }
