@@ -1,6 +1,9 @@
 package ovs
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
 // Cause is why an owner wants a look.
 type Cause int
@@ -22,19 +25,64 @@ func (c Cause) String() string { return [...]string{"session", "awaited", "drift
 type Dirty struct {
 	Owner Owner
 	Cause Cause
-	// Details says what happened: which row changed under us.
+	// Details says what happened: "Logical_Switch_Port pod/shop/web-0/port: addresses changed".
 	Details string
 }
 
 // DirtySet holds the owners of one feature that want a look. It is a level and not a stream of events: an owner is in it
 // once, however much happened to it, and what we write ourselves does not put it there.
-type DirtySet struct{}
+type DirtySet struct {
+	mu     sync.Mutex // protects following
+	why    map[Owner]Dirty
+	order  []Owner
+	filled chan struct{} // closed while why is not empty
+}
+
+func newDirtySet() *DirtySet { return &DirtySet{why: map[Owner]Dirty{}, filled: make(chan struct{})} }
 
 // Get waits for a dirty owner and takes it out of the set.
 func (s *DirtySet) Get(ctx context.Context) (Dirty, error) {
-	<-ctx.Done()
-	return Dirty{}, ctx.Err()
+	for {
+		s.mu.Lock()
+		if len(s.order) > 0 {
+			o := s.order[0]
+			s.order = s.order[1:]
+			d := s.why[o]
+			delete(s.why, o)
+			if len(s.order) == 0 {
+				s.order, s.filled = nil, make(chan struct{})
+			}
+			s.mu.Unlock()
+			return d, nil
+		}
+		filled := s.filled
+		s.mu.Unlock()
+		select {
+		case <-filled:
+		case <-ctx.Done():
+			return Dirty{}, ctx.Err()
+		}
+	}
 }
 
 // Len is the number of dirty owners.
-func (s *DirtySet) Len() int { return 0 }
+func (s *DirtySet) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.order)
+}
+
+func (s *DirtySet) mark(d Dirty) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, ok := s.why[d.Owner]
+	if !ok {
+		s.order = append(s.order, d.Owner)
+		if len(s.order) == 1 {
+			close(s.filled)
+		}
+	}
+	if !ok || d.Cause > old.Cause {
+		s.why[d.Owner] = d
+	}
+}

@@ -1,0 +1,215 @@
+// Package ovstest runs real database servers for tests, and shows rows as text.
+//
+// The binaries are those of PATH, or those that `go run ./pkg/ovs/ovstest/fetch .sandbox/ovs` has unpacked: in the
+// directory that WOVEN_OVS_PREFIX names, or .sandbox/ovs of the repository.
+package ovstest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/woven-cni/woven/pkg/ovs"
+)
+
+// Server is an ovsdb-server with one database on a unix socket of its own.
+type Server struct {
+	t      testing.TB
+	dir    string
+	binary []string
+	args   []string
+
+	mu  sync.Mutex // protects following
+	cmd *exec.Cmd
+}
+
+// Start runs a server with an empty northbound database until the test ends.
+func Start(t testing.TB) *Server { return StartSchema(t, "ovn-nb") }
+
+// StartSchema runs a server with an empty database of one of the schemas in pkg/ovs/schema.
+func StartSchema(t testing.TB, schema string) *Server {
+	t.Helper()
+	// Unix socket paths are short, and t.TempDir's are not.
+	dir, err := os.MkdirTemp("", "ovs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // a temporary directory
+	s := &Server{t: t, dir: dir, binary: Command(t, "ovsdb-server")}
+	s.args = []string{
+		"--remote=punix:" + s.Socket(), "--unixctl=" + filepath.Join(dir, "ctl"), "--no-chdir",
+		"--log-file=" + filepath.Join(dir, "log"), "-vconsole:off", "-vfile:warn", filepath.Join(dir, "db"),
+	}
+	s.reset(schema)
+	s.Restart()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+func (s *Server) reset(schema string) {
+	s.t.Helper()
+	db := filepath.Join(s.dir, "db")
+	if err := os.RemoveAll(db); err != nil {
+		s.t.Fatal(err)
+	}
+	Run(s.t, "ovsdb-tool", "create", db, filepath.Join(repository(s.t), "pkg/ovs/schema", schema+".ovsschema"))
+}
+
+// Socket is the path of the server's socket.
+func (s *Server) Socket() string { return filepath.Join(s.dir, "sock") }
+
+// Endpoint is what ovs.Open wants.
+func (s *Server) Endpoint() string { return "unix:" + s.Socket() }
+
+// Kill kills the server at once, as a crash would.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd != nil {
+		s.cmd.Process.Kill() //nolint:errcheck // it may have died by itself
+		s.cmd.Wait()         //nolint:errcheck // killed
+		s.cmd = nil
+	}
+}
+
+// Pause stops the server without ending it, as a machine does that hangs; Resume lets it go on.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// Empty replaces the database by an empty one, as a lost disk does. The server must have been killed.
+func (s *Server) Empty() { s.reset("ovn-nb") }
+
+// Restart starts the server after Kill, and waits until it listens.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	os.Remove(s.Socket()) //nolint:errcheck // it may not be there
+	s.cmd = start(s.t, s.binary, s.args...)
+	awaitSocket(s.t, s.Socket())
+}
+
+// DB opens the database until the test ends, and waits until it is ready.
+func (s *Server) DB(opts ...ovs.Option) *ovs.DB {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s.t.Cleanup(cancel)
+	db, err := ovs.Open(ctx, ovs.Northbound, []string{s.Endpoint()}, opts...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	select {
+	case <-db.Ready():
+	case <-time.After(30 * time.Second):
+		s.t.Fatal("the database does not get ready")
+	}
+	return db
+}
+
+// Ctl runs ovn-nbctl on the database, as somebody does who edits rows by hand, and returns what it prints.
+func (s *Server) Ctl(args ...string) string {
+	s.t.Helper()
+	return Run(s.t, "ovn-nbctl", append([]string{"--db=" + s.Endpoint(), "--no-leader-only"}, args...)...)
+}
+
+// Command finds a program of OVS or OVN, with the loader that it needs.
+func Command(t testing.TB, name string) []string {
+	t.Helper()
+	prefix := os.Getenv("WOVEN_OVS_PREFIX")
+	if prefix == "" {
+		if path, err := exec.LookPath(name); err == nil {
+			return []string{path}
+		}
+		prefix = filepath.Join(repository(t), ".sandbox/ovs")
+	}
+	loaders, err := filepath.Glob(filepath.Join(prefix, "usr/lib*/ld-linux*.so.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bin := range []string{"usr/bin", "usr/sbin"} {
+		path := filepath.Join(prefix, bin, name)
+		if _, err := os.Stat(path); err == nil && len(loaders) > 0 {
+			libraries, err := filepath.Glob(filepath.Join(prefix, "usr/lib/*-linux-gnu"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return []string{loaders[0], "--library-path", strings.Join(libraries, ":"), path}
+		}
+	}
+	t.Fatalf("%s is neither in PATH nor in %s: run go run ./pkg/ovs/ovstest/fetch .sandbox/ovs", name, prefix)
+	return nil
+}
+
+// Run runs a program of OVS or OVN to its end and returns what it prints.
+func Run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	words := append(Command(t, name), args...)
+	out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// start runs a program in the background. It dies with the test binary, however that dies.
+func start(t testing.TB, words []string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(words[0], append(append([]string{}, words[1:]...), args...)...)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+// awaitSocket waits until a server listens.
+func awaitSocket(t testing.TB, path string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		conn, err := net.Dial("unix", path)
+		if err == nil {
+			conn.Close() //nolint:errcheck // only a probe
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(fmt.Errorf("waiting for the server: %w", err))
+		}
+		time.Sleep(2 * time.Millisecond) // there is nothing to wait on before the socket exists
+	}
+}
+
+// repository is the directory of go.mod.
+func repository(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+	}
+	t.Fatal("there is no go.mod above the test")
+	return ""
+}
