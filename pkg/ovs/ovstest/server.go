@@ -45,8 +45,8 @@ func StartSchema(t testing.TB, schema string) *Server {
 	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // a temporary directory
 	s := &Server{t: t, dir: dir, binary: Command(t, "ovsdb-server")}
 	s.args = []string{
-		"--remote=punix:" + s.Socket(), "--unixctl=" + filepath.Join(dir, "ctl"), "--no-chdir",
-		"--log-file=" + filepath.Join(dir, "log"), "-vconsole:off", "-vfile:warn", filepath.Join(dir, "db"),
+		"-vconsole:off", "--remote=punix:" + s.Socket(), "--unixctl=" + filepath.Join(dir, "ctl"), "--no-chdir",
+		"--log-file=" + filepath.Join(dir, "log"), "-vfile:warn", filepath.Join(dir, "db"),
 	}
 	s.reset(schema)
 	s.Restart()
