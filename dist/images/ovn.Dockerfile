@@ -17,7 +17,8 @@ RUN set -eu; export DEBIAN_FRONTEND=noninteractive; \
     unwanted=$(dpkg-query -Wf '${Package}\n' | \
         grep -xE '(lib)?python3.*|systemd|libsystemd-shared|lsb-release|media-types|adduser'); \
     dpkg --purge --force-depends ${unwanted}; \
-    rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /etc/openvswitch/* /var/lib/openvswitch; \
+    rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /etc/openvswitch /var/lib/openvswitch; \
+    mkdir -p /etc/openvswitch /etc/ovn /run/openvswitch /run/ovn; \
     ovs-vswitchd --version; ovn-controller --version; ovn-northd --version; ovsdb-server --version
 
 COPY --chmod=0755 start-ovsdb.sh /usr/local/bin/start-ovsdb

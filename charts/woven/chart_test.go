@@ -1,0 +1,281 @@
+// Package woven tests the chart with the Helm that tools/go.mod pins: what it renders is what users apply.
+package woven_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+// values are the installs that every structural rule has to hold for.
+var values = map[string][]string{
+	"defaults":   nil,
+	"dual stack": {"--set", `network.pods.cidr=10.16.0.0/16\,fd00:10:16::/112,network.services.cidr=10.96.0.0/12\,fd00:10:96::/112`},
+	"full": {"--set", `network.pods.gateway=10.16.0.1,network.pods.excludeIPs={10.16.0.2,10.16.0.8..10.16.0.9},tunnel.iface=eth1,tunnel.mtu=1400`,
+		"--set", "image.pullSecrets[0].name=pull,central.nodeSelector.zone=a,controller.nodeSelector.zone=a,controller.extraArgs={--v=1},daemon.extraArgs={--v=1}"},
+	"userspace": {"--set", "datapath=userspace,ovs.updateStrategy.type=OnDelete,ovs.updateStrategy.rollingUpdate=null"},
+}
+
+// helmPath builds the pinned Helm, or finds it built.
+var helmPath = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("go", "tool", "-modfile=../../tools/go.mod", "-n", "helm").Output()
+	return strings.TrimSpace(string(out)), err
+})
+
+// helm runs the pinned Helm.
+func helm(args ...string) ([]byte, error) {
+	path, err := helmPath()
+	if err != nil {
+		return nil, fmt.Errorf("building helm: %w", err)
+	}
+	cmd := exec.Command(path, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("helm %s: %w: %s%s", strings.Join(args, " "), err, out, stderr.String())
+	}
+	return out, nil
+}
+
+// render gives the chart's objects. A field that Kubernetes does not know fails the test.
+func render(t *testing.T, args ...string) []runtime.Object {
+	t.Helper()
+	out, err := helm(append([]string{"template", "woven", "."}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+	var objects []runtime.Object
+	for docs := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(out))); ; {
+		doc, err := docs.Read()
+		if errors.Is(err, io.EOF) {
+			return objects
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		object, _, err := decoder.Decode(doc, nil, nil)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, doc)
+		}
+		objects = append(objects, object)
+	}
+}
+
+// workload is what the rules say of Deployments, DaemonSets and StatefulSets alike.
+type workload struct {
+	name string
+	pod  corev1.PodSpec
+}
+
+func workloads(objects []runtime.Object) []workload {
+	var found []workload
+	for _, object := range objects {
+		switch o := object.(type) {
+		case *appsv1.Deployment:
+			found = append(found, workload{o.Name, o.Spec.Template.Spec})
+		case *appsv1.DaemonSet:
+			found = append(found, workload{o.Name, o.Spec.Template.Spec})
+		case *appsv1.StatefulSet:
+			found = append(found, workload{o.Name, o.Spec.Template.Spec})
+		}
+	}
+	return found
+}
+
+func TestLint(t *testing.T) {
+	if _, err := helm("lint", "--strict", "."); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWorkloads(t *testing.T) {
+	for name, args := range values {
+		t.Run(name, func(t *testing.T) {
+			found := workloads(render(t, args...))
+			if len(found) != 4 {
+				t.Fatalf("%d workloads, want ovn-central, ovs-ovn, woven-controller and woven-daemon", len(found))
+			}
+			for _, w := range found {
+				checkPod(t, w)
+			}
+		})
+	}
+}
+
+func checkPod(t *testing.T, w workload) {
+	if !w.pod.HostNetwork {
+		t.Errorf("%s stands on the network it makes", w.name)
+	}
+	if !strings.HasPrefix(w.pod.PriorityClassName, "system-") {
+		t.Errorf("%s has priority class %q", w.name, w.pod.PriorityClassName)
+	}
+	if !slices.Contains(w.pod.Tolerations, corev1.Toleration{Operator: corev1.TolerationOpExists}) {
+		t.Errorf("%s does not run on tainted nodes, and nodes without a network are tainted", w.name)
+	}
+	for _, c := range w.pod.Containers {
+		if c.LivenessProbe == nil || c.ReadinessProbe == nil {
+			t.Errorf("%s/%s has not both probes", w.name, c.Name)
+		}
+	}
+	for _, c := range slices.Concat(w.pod.InitContainers, w.pod.Containers) {
+		requests, limits := c.Resources.Requests, c.Resources.Limits
+		if requests.Cpu().IsZero() || requests.Memory().IsZero() || limits.Memory().IsZero() {
+			t.Errorf("%s/%s has no resources", w.name, c.Name)
+		}
+		if tag := c.Image[strings.LastIndex(c.Image, ":")+1:]; tag == "latest" || strings.Contains(tag, "/") {
+			t.Errorf("%s/%s runs %s", w.name, c.Name, c.Image)
+		}
+		checkSecurity(t, w.name, c)
+	}
+}
+
+// privileged are the containers that cannot do with less; their reasons stand in the templates.
+var privileged = []string{"ovs-vswitchd", "woven-daemon"}
+
+func checkSecurity(t *testing.T, workload string, c corev1.Container) {
+	s := c.SecurityContext
+	if s == nil {
+		t.Fatalf("%s/%s has no security context", workload, c.Name)
+	}
+	if s.Privileged != nil && *s.Privileged {
+		if !slices.Contains(privileged, c.Name) {
+			t.Errorf("%s/%s is privileged", workload, c.Name)
+		}
+		return
+	}
+	if s.Capabilities == nil || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+		t.Errorf("%s/%s keeps capabilities", workload, c.Name)
+	}
+	if s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
+		t.Errorf("%s/%s can write to its image", workload, c.Name)
+	}
+}
+
+func TestRBAC(t *testing.T) {
+	for _, object := range render(t) {
+		var rules []rbacv1.PolicyRule
+		var name string
+		switch o := object.(type) {
+		case *rbacv1.ClusterRole:
+			rules, name = o.Rules, o.Name
+		case *rbacv1.Role:
+			rules, name = o.Rules, o.Name
+		}
+		for _, rule := range rules {
+			all := slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs, rule.NonResourceURLs)
+			if slices.Contains(all, "*") {
+				t.Errorf("%s has a wildcard in %v", name, rule)
+			}
+			if slices.Contains(rule.Resources, "secrets") {
+				t.Errorf("%s reads secrets", name)
+			}
+			if name == "woven-daemon" && slices.Contains(rule.Resources, "pods") &&
+				!slices.Equal(rule.Verbs, []string{"get", "list", "watch"}) {
+				t.Errorf("the daemon changes pods: %v", rule.Verbs)
+			}
+		}
+	}
+}
+
+// What a rendered object selects or binds has to be rendered as well.
+func TestReferences(t *testing.T) {
+	objects := render(t)
+	accounts := map[string]bool{}
+	labels := map[string]bool{}
+	for _, object := range objects {
+		if o, ok := object.(*corev1.ServiceAccount); ok {
+			accounts[o.Name] = true
+		}
+	}
+	for _, w := range workloads(objects) {
+		if !accounts[w.pod.ServiceAccountName] {
+			t.Errorf("%s runs as %q, which is not there", w.name, w.pod.ServiceAccountName)
+		}
+	}
+	for _, object := range objects {
+		switch o := object.(type) {
+		case *appsv1.StatefulSet:
+			labels[o.Spec.Template.Labels["app"]] = true
+		case *appsv1.DaemonSet:
+			labels[o.Spec.Template.Labels["app"]] = true
+		}
+	}
+	for _, object := range objects {
+		if o, ok := object.(*corev1.Service); ok && !labels[o.Spec.Selector["app"]] {
+			t.Errorf("service %s selects %v, which is not there", o.Name, o.Spec.Selector)
+		}
+		if o, ok := object.(*rbacv1.ClusterRoleBinding); ok && !accounts[o.Subjects[0].Name] {
+			t.Errorf("binding %s is for %q, which is not there", o.Name, o.Subjects[0].Name)
+		}
+	}
+}
+
+func TestArguments(t *testing.T) {
+	for _, w := range workloads(render(t, values["full"]...)) {
+		args := strings.Join(w.pod.Containers[0].Args, " ")
+		var want []string
+		switch w.name {
+		case "woven-controller":
+			want = []string{"--default-cidr=10.16.0.0/16", "--default-gateway=10.16.0.1", "--default-exclude-ips=10.16.0.2,10.16.0.8..10.16.0.9",
+				"--node-switch-cidr=100.64.0.0/16", "--service-cluster-ip-range=10.96.0.0/12", "--enable-lb=true", "--v=1"}
+		case "woven-daemon":
+			want = []string{"--iface=eth1", "--datapath=auto", "--mtu=1400", "--v=1"}
+		}
+		for _, arg := range want {
+			if !strings.Contains(args, arg) {
+				t.Errorf("%s lacks %s in %s", w.name, arg, args)
+			}
+		}
+	}
+}
+
+func TestRefusedValues(t *testing.T) {
+	for set, message := range map[string]string{
+		"central.replicas=3":      "a raft cluster of 3 is planned",
+		"central.replicas=2":      "value must be one of 1, 3",
+		"image.tag=latest":        "/image/tag",
+		"network.pods.cidr=10.16": "/network/pods/cidr",
+		"datapath=dpdk":           "/datapath",
+		"datapaht=kernel":         "datapaht",
+	} {
+		t.Run(set, func(t *testing.T) {
+			_, err := helm("template", "woven", ".", "--set", set)
+			if err == nil || !strings.Contains(err.Error(), message) {
+				t.Errorf("got %v, want an error about %q", err, message)
+			}
+		})
+	}
+}
+
+// TestManifest holds yamls/woven.yaml against the chart it is generated from.
+func TestManifest(t *testing.T) {
+	want, err := helm("template", "woven", ".", "--namespace", "kube-system", "--include-crds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("../../yamls/woven.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("yamls/woven.yaml is not what the chart renders: run make generate")
+	}
+}
