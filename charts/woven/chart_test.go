@@ -17,6 +17,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -79,22 +80,17 @@ func render(t *testing.T, args ...string) []runtime.Object {
 	}
 }
 
-// workload is what the rules say of Deployments, DaemonSets and StatefulSets alike.
-type workload struct {
-	name string
-	pod  corev1.PodSpec
-}
-
-func workloads(objects []runtime.Object) []workload {
-	var found []workload
+// templates are the pods of the Deployments, DaemonSets and StatefulSets, by the names of these.
+func templates(objects []runtime.Object) map[string]corev1.PodTemplateSpec {
+	found := map[string]corev1.PodTemplateSpec{}
 	for _, object := range objects {
 		switch o := object.(type) {
 		case *appsv1.Deployment:
-			found = append(found, workload{o.Name, o.Spec.Template.Spec})
+			found[o.Name] = o.Spec.Template
 		case *appsv1.DaemonSet:
-			found = append(found, workload{o.Name, o.Spec.Template.Spec})
+			found[o.Name] = o.Spec.Template
 		case *appsv1.StatefulSet:
-			found = append(found, workload{o.Name, o.Spec.Template.Spec})
+			found[o.Name] = o.Spec.Template
 		}
 	}
 	return found
@@ -109,41 +105,41 @@ func TestLint(t *testing.T) {
 func TestWorkloads(t *testing.T) {
 	for name, args := range values {
 		t.Run(name, func(t *testing.T) {
-			found := workloads(render(t, args...))
+			found := templates(render(t, args...))
 			if len(found) != 4 {
 				t.Fatalf("%d workloads, want ovn-central, ovs-ovn, woven-controller and woven-daemon", len(found))
 			}
-			for _, w := range found {
-				checkPod(t, w)
+			for name, template := range found {
+				checkPod(t, name, template.Spec)
 			}
 		})
 	}
 }
 
-func checkPod(t *testing.T, w workload) {
-	if !w.pod.HostNetwork {
-		t.Errorf("%s stands on the network it makes", w.name)
+func checkPod(t *testing.T, name string, pod corev1.PodSpec) {
+	if !pod.HostNetwork {
+		t.Errorf("%s stands on the network it makes", name)
 	}
-	if !strings.HasPrefix(w.pod.PriorityClassName, "system-") {
-		t.Errorf("%s has priority class %q", w.name, w.pod.PriorityClassName)
+	if !strings.HasPrefix(pod.PriorityClassName, "system-") {
+		t.Errorf("%s has priority class %q", name, pod.PriorityClassName)
 	}
-	if !slices.Contains(w.pod.Tolerations, corev1.Toleration{Operator: corev1.TolerationOpExists}) {
-		t.Errorf("%s does not run on tainted nodes, and nodes without a network are tainted", w.name)
+	if !slices.Contains(pod.Tolerations, corev1.Toleration{Operator: corev1.TolerationOpExists}) {
+		t.Errorf("%s does not run on tainted nodes, and nodes without a network are tainted", name)
 	}
-	for _, c := range w.pod.Containers {
+	for _, c := range pod.Containers {
 		if c.LivenessProbe == nil || c.ReadinessProbe == nil {
-			t.Errorf("%s/%s has not both probes", w.name, c.Name)
+			t.Errorf("%s/%s has not both probes", name, c.Name)
 		}
 	}
-	for _, c := range slices.Concat(w.pod.InitContainers, w.pod.Containers) {
+	for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
 		requests, limits := c.Resources.Requests, c.Resources.Limits
 		if requests.Cpu().IsZero() || requests.Memory().IsZero() || limits.Memory().IsZero() {
-			t.Errorf("%s/%s has no resources", w.name, c.Name)
+			t.Errorf("%s/%s has no resources", name, c.Name)
 		}
 		if tag := c.Image[strings.LastIndex(c.Image, ":")+1:]; tag == "latest" || strings.Contains(tag, "/") {
-			t.Errorf("%s/%s runs %s", w.name, c.Name, c.Image)
+			t.Errorf("%s/%s runs %s", name, c.Name, c.Image)
 		}
-		checkSecurity(t, w.name, c)
+		checkSecurity(t, name, c)
 	}
 }
 
@@ -205,17 +201,10 @@ func TestReferences(t *testing.T) {
 			accounts[o.Name] = true
 		}
 	}
-	for _, w := range workloads(objects) {
-		if !accounts[w.pod.ServiceAccountName] {
-			t.Errorf("%s runs as %q, which is not there", w.name, w.pod.ServiceAccountName)
-		}
-	}
-	for _, object := range objects {
-		switch o := object.(type) {
-		case *appsv1.StatefulSet:
-			labels[o.Spec.Template.Labels["app"]] = true
-		case *appsv1.DaemonSet:
-			labels[o.Spec.Template.Labels["app"]] = true
+	for name, template := range templates(objects) {
+		labels[template.Labels["app"]] = true
+		if account := template.Spec.ServiceAccountName; !accounts[account] {
+			t.Errorf("%s runs as %q, which is not there", name, account)
 		}
 	}
 	for _, object := range objects {
@@ -229,10 +218,10 @@ func TestReferences(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	for _, w := range workloads(render(t, values["full"]...)) {
-		args := strings.Join(w.pod.Containers[0].Args, " ")
+	for name, template := range templates(render(t, values["full"]...)) {
+		args := template.Spec.Containers[0].Args
 		var want []string
-		switch w.name {
+		switch name {
 		case "woven-controller":
 			want = []string{"--default-cidr=10.16.0.0/16", "--default-gateway=10.16.0.1", "--default-exclude-ips=10.16.0.2,10.16.0.8..10.16.0.9",
 				"--node-switch-cidr=100.64.0.0/16", "--service-cluster-ip-range=10.96.0.0/12", "--enable-lb=true", "--v=1"}
@@ -240,9 +229,23 @@ func TestArguments(t *testing.T) {
 			want = []string{"--iface=eth1", "--datapath=auto", "--mtu=1400", "--v=1"}
 		}
 		for _, arg := range want {
-			if !strings.Contains(args, arg) {
-				t.Errorf("%s lacks %s in %s", w.name, arg, args)
+			if !slices.Contains(args, arg) {
+				t.Errorf("%s lacks %s in %s", name, arg, args)
 			}
+		}
+	}
+}
+
+// A new release of Woven leaves the switches and the databases alone.
+func TestUpgradeKeepsOVN(t *testing.T) {
+	before, after := templates(render(t)), templates(render(t, "--set", "image.tag=v9"))
+	for name, template := range before {
+		ovn := name == "ovs-ovn" || name == "ovn-central"
+		if same := equality.Semantic.DeepEqual(template, after[name]); same != ovn {
+			t.Errorf("%s restarts: %t", name, !same)
+		}
+		if version := template.Labels["app.kubernetes.io/version"]; version != "" {
+			t.Errorf("%s restarts with every release for its label of version %s", name, version)
 		}
 	}
 }

@@ -3,10 +3,19 @@ app.kubernetes.io/part-of: woven
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
-{{/* image takes a dict of the root context and a name. */}}
+{{/* podLabels have no version in them: one that changed would restart pods that did not. */}}
+{{- define "woven.podLabels" -}}
+app.kubernetes.io/part-of: woven
+{{- end }}
+
 {{- define "woven.image" -}}
-image: {{ .root.Values.image.registry }}/{{ .name }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
-imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+image: {{ .Values.image.registry }}/woven:{{ .Values.image.tag | default .Chart.AppVersion }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- end }}
+
+{{- define "woven.ovnImage" -}}
+image: {{ .Values.image.registry }}/ovn:{{ .Values.image.ovnTag }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- end }}
 
 {{- define "woven.pullSecrets" -}}
