@@ -1,0 +1,105 @@
+package sandbox
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Attachment names one interface of one container, as the CNI specification does.
+type Attachment struct {
+	ContainerID string
+	IfName      string
+}
+
+// hostPrefix starts the name of every host end. With the digits after it, it is ours.
+const (
+	hostPrefix  = "w"
+	hostNameLen = 12
+)
+
+// HostName is the name of the host end. It follows from the attachment alone, so that DEL needs no memory, a crashed
+// ADD is found again, and a repeated one meets itself.
+func (a Attachment) HostName() string {
+	sum := sha256.Sum256([]byte(a.ContainerID + "/" + a.IfName))
+	return hostPrefix + hex.EncodeToString(sum[:])[:hostNameLen-len(hostPrefix)]
+}
+
+func isHostName(name string) bool {
+	digits, ok := strings.CutPrefix(name, hostPrefix)
+	if !ok || len(name) != hostNameLen {
+		return false
+	}
+	return strings.Trim(digits, "0123456789abcdef") == ""
+}
+
+// Record is what the host end remembers about its attachment, in its alias. It lives exactly as long as the link: no
+// file can be left behind, and when Open vSwitch loses its database, the ports can be made again from it. An alias has
+// room for 255 bytes; the pod's name, which alone may be that long, is found again by its UID.
+type Record struct {
+	ContainerID string `json:"id"`
+	IfName      string `json:"if"`
+	PodUID      string `json:"uid"`
+	NetNS       string `json:"ns,omitempty"`
+}
+
+const aliasMax = 255
+
+// Attachment is the attachment that the record is about.
+func (r Record) Attachment() Attachment {
+	return Attachment{ContainerID: r.ContainerID, IfName: r.IfName}
+}
+
+func (r Record) alias() (string, error) {
+	text, err := json.Marshal(r)
+	if err == nil && len(text) > aliasMax {
+		r.NetNS = ""
+		text, err = json.Marshal(r)
+	}
+	if err != nil {
+		return "", fmt.Errorf("encoding the record: %w", err)
+	}
+	if len(text) > aliasMax {
+		return "", fmt.Errorf("the record of container %s is longer than an alias can be", r.ContainerID)
+	}
+	return string(text), nil
+}
+
+// HostEnd is a host end that exists.
+type HostEnd struct {
+	Name   string
+	Index  int
+	Record *Record // nil when ADD was cut off before it wrote one
+	Doomed bool    // DEL has been here; the link waits for the end of its namespace
+}
+
+// HostEnds lists the host ends of this node.
+func HostEnds() ([]HostEnd, error) {
+	links, err := netlink.LinkList()
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("listing links: %w", err)
+	}
+	var ends []HostEnd
+	for _, link := range links {
+		attrs := link.Attrs()
+		if link.Type() != "veth" || !isHostName(attrs.Name) {
+			continue
+		}
+		ends = append(ends, hostEnd(attrs))
+	}
+	return ends, nil
+}
+
+func hostEnd(attrs *netlink.LinkAttrs) HostEnd {
+	end := HostEnd{Name: attrs.Name, Index: attrs.Index, Doomed: attrs.Group == doomedGroup}
+	var record Record
+	if json.Unmarshal([]byte(attrs.Alias), &record) == nil && record.Attachment().HostName() == attrs.Name {
+		end.Record = &record
+	}
+	return end
+}

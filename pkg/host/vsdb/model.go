@@ -1,0 +1,65 @@
+package vsdb
+
+import "github.com/ovn-kubernetes/libovsdb/model"
+
+// The models name only the columns that the daemon reads. The generated ones (pkg/ovs/vswitch) name all, and libovsdb
+// refuses a server whose schema lacks one of them: a node's Open vSwitch may be older or newer than the one Woven was
+// built for. Fewer columns also mean that vswitchd's statistics, written every five seconds, wake nobody.
+
+// Root is the one row of Open_vSwitch.
+type Root struct {
+	UUID        string            `ovsdb:"_uuid"`
+	Bridges     []string          `ovsdb:"bridges"`
+	ExternalIDs map[string]string `ovsdb:"external_ids"`
+	OtherConfig map[string]string `ovsdb:"other_config"`
+}
+
+// Bridge is a row of Bridge.
+type Bridge struct {
+	UUID         string            `ovsdb:"_uuid"`
+	Name         string            `ovsdb:"name"`
+	DatapathType string            `ovsdb:"datapath_type"`
+	FailMode     *string           `ovsdb:"fail_mode"`
+	Ports        []string          `ovsdb:"ports"`
+	ExternalIDs  map[string]string `ovsdb:"external_ids"`
+	OtherConfig  map[string]string `ovsdb:"other_config"`
+}
+
+// Port is a row of Port.
+type Port struct {
+	UUID       string   `ovsdb:"_uuid"`
+	Name       string   `ovsdb:"name"`
+	Interfaces []string `ovsdb:"interfaces"`
+}
+
+// Interface is a row of Interface.
+type Interface struct {
+	UUID        string            `ovsdb:"_uuid"`
+	Name        string            `ovsdb:"name"`
+	Type        string            `ovsdb:"type"`
+	MAC         *string           `ovsdb:"mac"`
+	MTURequest  *int              `ovsdb:"mtu_request"`
+	Ofport      *int              `ovsdb:"ofport"`
+	Error       *string           `ovsdb:"error"`
+	ExternalIDs map[string]string `ovsdb:"external_ids"`
+}
+
+// Installed says whether OVN has installed all flows of the interface. ovn-controller writes it into the row that it
+// bound, so a row of an earlier attachment never answers for a later one.
+func (i *Interface) Installed() bool { return i.ExternalIDs["ovn-installed"] == "true" }
+
+// Working says whether vswitchd has opened the device.
+func (i *Interface) Working() bool { return i.Ofport != nil && *i.Ofport > 0 }
+
+const (
+	tableRoot      = "Open_vSwitch"
+	tableBridge    = "Bridge"
+	tablePort      = "Port"
+	tableInterface = "Interface"
+)
+
+func databaseModel() (model.ClientDBModel, error) {
+	return model.NewClientDBModel(tableRoot, map[string]model.Model{
+		tableRoot: &Root{}, tableBridge: &Bridge{}, tablePort: &Port{}, tableInterface: &Interface{},
+	})
+}
