@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -102,4 +103,16 @@ func hostEnd(attrs *netlink.LinkAttrs) HostEnd {
 		end.Record = &record
 	}
 	return end
+}
+
+// HostEndUp tells whether a host end exists and is up.
+func HostEndUp(name string) (bool, error) {
+	link, err := netlink.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking at link %s: %w", name, err)
+	}
+	return link.Attrs().Flags&net.FlagUp != 0, nil
 }

@@ -1,0 +1,157 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/go-logr/logr"
+
+	"github.com/woven-cni/woven/pkg/cni/sandbox"
+)
+
+// gc removes every attachment of ours that the runtime does not list as valid. It goes on after a failure.
+func (s *Server) gc(ctx context.Context, c *call) error {
+	// An absent list is not an empty one: taking it for that would cut off every pod of the node.
+	if c.conf.ValidAttachments == nil {
+		return types.NewError(types.ErrInvalidNetworkConfig, "cni.dev/valid-attachments is missing", "")
+	}
+	valid := map[string]bool{}
+	for _, a := range c.conf.ValidAttachments {
+		valid[sandbox.Attachment{ContainerID: a.ContainerID, IfName: a.IfName}.HostName()] = true
+	}
+	session, err := s.Switch.Await(ctx)
+	if err != nil {
+		return err
+	}
+	stale := attachments(session)
+	ends, err := sandbox.HostEnds()
+	for _, end := range ends {
+		if end.Record != nil {
+			stale[end.Name] = end.Record.Attachment()
+		} else if !valid[end.Name] {
+			err = errors.Join(err, sandbox.Doom(end.Name))
+		}
+	}
+	for name, a := range stale {
+		if !valid[name] {
+			err = errors.Join(err, s.collect(ctx, a))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("collecting stale attachments: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) collect(ctx context.Context, a sandbox.Attachment) error {
+	unlock, err := s.locks.lock(ctx, a.ContainerID)
+	if err != nil {
+		return fmt.Errorf("waiting for another call about sandbox %s: %w", a.ContainerID, err)
+	}
+	defer unlock()
+	s.Log.Info("collected", "container", a.ContainerID, "interface", a.HostName())
+	return s.detach(ctx, a)
+}
+
+// Sweep makes the kernel and Open vSwitch agree again. It belongs at the start, when the last daemon may have died in
+// the middle of something, and at each new session with Open vSwitch, which may have lost its database. The set of
+// pods must be complete by then.
+//
+//   - A port without its host end is removed: the node was restarted, or the namespace ended unobserved.
+//   - A host end without its port gets it again, if its pod lives and no other sandbox of the pod is newer.
+//   - A host end that is nobody's is removed.
+func (s *Server) Sweep(ctx context.Context) error {
+	session, err := s.Switch.Await(ctx)
+	if err != nil {
+		return err
+	}
+	ends, err := sandbox.HostEnds()
+	if err != nil {
+		return err
+	}
+	// The newest sandbox of a pod is the pod: its link has the highest index.
+	slices.SortFunc(ends, func(a, b sandbox.HostEnd) int { return b.Index - a.Index })
+	exists := map[string]bool{}
+	for _, end := range ends {
+		exists[end.Name] = true
+	}
+	var errs []error
+	plugged := map[string]bool{} // by iface-id
+	for name, a := range attachments(session) {
+		if !exists[name] {
+			errs = append(errs, s.collect(ctx, a))
+		} else if iface := session.Interface(name); iface != nil {
+			plugged[iface.ExternalIDs[keyIfaceID]] = true
+		}
+	}
+	for _, end := range ends {
+		if !end.Doomed && session.Port(end.Name) == nil {
+			errs = append(errs, s.restore(ctx, end, plugged))
+		}
+	}
+	s.reaper.wake()
+	return errors.Join(errs...)
+}
+
+// restore plugs in a host end that has no port, or removes it if it is nobody's.
+func (s *Server) restore(ctx context.Context, end sandbox.HostEnd, plugged map[string]bool) error {
+	var pod *Pod
+	if end.Record != nil {
+		unlock, err := s.locks.lock(ctx, end.Record.ContainerID)
+		if err != nil {
+			return fmt.Errorf("waiting for another call about sandbox %s: %w", end.Record.ContainerID, err)
+		}
+		defer unlock()
+		if session := s.Switch.Session(); session == nil || session.Port(end.Name) != nil {
+			return nil // an ADD was faster, or the next session's Sweep will see to it
+		}
+		pod = s.Pods.WithUID(end.Record.PodUID)
+	}
+	if pod == nil || pod.Network == nil || plugged[pod.Port()] {
+		s.Log.Info("removed a link of no pod", "interface", end.Name)
+		return sandbox.Doom(end.Name)
+	}
+	plugged[pod.Port()] = true
+	s.Log.Info("plugged in again", "pod", pod.Namespace+"/"+pod.Name, "interface", end.Name)
+	return s.plug(ctx, pod, *end.Record)
+}
+
+// reapDelay is how long doomed links are left to the end of their namespaces, which usually comes within milliseconds.
+const reapDelay = 2 * time.Second
+
+// reaper deletes doomed links in batches.
+type reaper struct {
+	log  logr.Logger
+	work chan struct{}
+}
+
+func newReaper(log logr.Logger) *reaper { return &reaper{log: log, work: make(chan struct{}, 1)} }
+
+func (r *reaper) wake() {
+	select {
+	case r.work <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reaper) run(ctx context.Context) {
+	for {
+		select {
+		case <-r.work:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(reapDelay):
+		case <-ctx.Done():
+			return
+		}
+		if err := sandbox.Reap(); err != nil {
+			r.log.Error(err, "deleting links of ended pods")
+		}
+	}
+}

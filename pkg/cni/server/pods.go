@@ -1,0 +1,240 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/cni/sandbox"
+)
+
+// configHash is the annotation that gives a mirror pod the UID that the runtime knows its static pod by.
+const configHash = "kubernetes.io/config.hash"
+
+// Network is what the controller decided for a pod.
+type Network struct {
+	Subnet    string
+	MAC       net.HardwareAddr
+	Addresses []netip.Prefix
+	Gateways  []netip.Addr
+	Routes    []sandbox.Route
+}
+
+// Pod is what is remembered of a pod of this node.
+type Pod struct {
+	Namespace string
+	Name      string
+	UID       string
+	Network   *Network // nil until the controller has answered
+	Problem   error    // why its answer cannot be used
+}
+
+// Port is the name of the pod's switch port, and what OVN finds its interface by.
+func (p *Pod) Port() string { return p.Name + "." + p.Namespace }
+
+// Pods are the pods of this node, fed by a watch. Whoever needs one waits on the watch.
+type Pods struct {
+	mu      sync.Mutex // protects the maps; held only for look-ups
+	byName  map[string]*Pod
+	waiting map[string]chan struct{}
+}
+
+// NewPods makes an empty set.
+func NewPods() *Pods {
+	return &Pods{byName: map[string]*Pod{}, waiting: map[string]chan struct{}{}}
+}
+
+// Set takes in a pod that appeared or changed.
+func (p *Pods) Set(obj *corev1.Pod) {
+	pod := &Pod{Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID)}
+	if hash := obj.Annotations[configHash]; hash != "" {
+		pod.UID = hash
+	}
+	pod.Network, pod.Problem = parseNetwork(obj.Annotations)
+	p.store(obj.Namespace+"/"+obj.Name, pod)
+}
+
+// Delete takes in that a pod is gone.
+func (p *Pods) Delete(obj *corev1.Pod) { p.store(obj.Namespace+"/"+obj.Name, nil) }
+
+func (p *Pods) store(key string, pod *Pod) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if pod == nil {
+		delete(p.byName, key)
+	} else {
+		p.byName[key] = pod
+	}
+	if ch := p.waiting[key]; ch != nil {
+		close(ch)
+		delete(p.waiting, key)
+	}
+}
+
+// WithUID finds a pod by the UID that the runtime knows it by, or returns nil.
+func (p *Pods) WithUID(uid string) *Pod {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pod := range p.byName {
+		if pod.UID == uid {
+			return pod
+		}
+	}
+	return nil
+}
+
+func (p *Pods) look(key string) (*Pod, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ch := p.waiting[key]
+	if ch == nil {
+		ch = make(chan struct{})
+		p.waiting[key] = ch
+	}
+	return p.byName[key], ch
+}
+
+// Await waits until the controller has given a pod its network. The UID tells the pod from another of the same name
+// that came before or after it; a runtime may not know it.
+func (p *Pods) Await(ctx context.Context, namespace, name, uid string) (*Pod, error) {
+	seen := false
+	for {
+		pod, changed := p.look(namespace + "/" + name)
+		ours := pod != nil && (uid == "" || pod.UID == uid)
+		switch {
+		case ours && pod.Problem != nil:
+			return nil, fmt.Errorf("reading the network of pod %s/%s: %w", namespace, name, pod.Problem)
+		case ours && pod.Network != nil:
+			return pod, nil
+		case !ours && seen:
+			return nil, fmt.Errorf("pod %s/%s was deleted", namespace, name)
+		}
+		seen = ours
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for %s: %w", lacking(pod, namespace+"/"+name, uid), context.Cause(ctx))
+		}
+	}
+}
+
+func lacking(pod *Pod, key, uid string) string {
+	switch {
+	case pod == nil:
+		return fmt.Sprintf("pod %s to appear on this node", key)
+	case uid != "" && pod.UID != uid:
+		return fmt.Sprintf("pod %s with UID %s (the pod of that name has %s)", key, uid, pod.UID)
+	}
+	return fmt.Sprintf("the controller to give pod %s its addresses (see its events)", key)
+}
+
+// parseNetwork reads the controller's answer; nil if there is none yet.
+func parseNetwork(annotations map[string]string) (*Network, error) {
+	if annotations[kubeovnv1.AnnotationAllocated] != "true" {
+		return nil, nil
+	}
+	mac, err := net.ParseMAC(annotations[kubeovnv1.AnnotationMACAddress])
+	if err != nil {
+		return nil, fmt.Errorf("annotation %s: %w", kubeovnv1.AnnotationMACAddress, err)
+	}
+	out := &Network{Subnet: annotations[kubeovnv1.AnnotationLogicalSwitch], MAC: mac}
+	cidrs, err := parseList(annotations, kubeovnv1.AnnotationCIDR, netip.ParsePrefix)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := parseList(annotations, kubeovnv1.AnnotationIPAddress, netip.ParseAddr)
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range addresses {
+		bits := address.BitLen()
+		for _, cidr := range cidrs {
+			if cidr.Contains(address) {
+				bits = cidr.Bits()
+			}
+		}
+		out.Addresses = append(out.Addresses, netip.PrefixFrom(address, bits))
+	}
+	if len(out.Addresses) == 0 {
+		return nil, fmt.Errorf("annotation %s is empty", kubeovnv1.AnnotationIPAddress)
+	}
+	if out.Gateways, err = parseList(annotations, kubeovnv1.AnnotationGateway, netip.ParseAddr); err != nil {
+		return nil, err
+	}
+	out.Routes, err = parseRoutes(annotations[kubeovnv1.AnnotationRoutes], out)
+	return out, err
+}
+
+func parseList[T any](annotations map[string]string, key string, parse func(string) (T, error)) ([]T, error) {
+	var out []T
+	for text := range strings.SplitSeq(annotations[key], ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		value, err := parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("annotation %s: %w", key, err)
+		}
+		out = append(out, value)
+	}
+	return out, nil
+}
+
+// parseRoutes makes the pod's routes: a default route by each gateway of a family that the pod has, and what the
+// annotation lists beside. A route to everything in the annotation replaces the default one.
+func parseRoutes(text string, network *Network) ([]sandbox.Route, error) {
+	var extra []struct {
+		Dst string `json:"dst"`
+		GW  string `json:"gw"`
+	}
+	if text != "" {
+		if err := json.Unmarshal([]byte(text), &extra); err != nil {
+			return nil, fmt.Errorf("annotation %s: %w", kubeovnv1.AnnotationRoutes, err)
+		}
+	}
+	var routes []sandbox.Route
+	defaults := map[bool]bool{} // by "is IPv6"
+	for _, route := range extra {
+		gateway, err := netip.ParseAddr(route.GW)
+		if err != nil {
+			return nil, fmt.Errorf("annotation %s: gateway: %w", kubeovnv1.AnnotationRoutes, err)
+		}
+		dst := netip.PrefixFrom(unspecified(gateway), 0)
+		if route.Dst != "" {
+			if dst, err = netip.ParsePrefix(route.Dst); err != nil {
+				return nil, fmt.Errorf("annotation %s: destination: %w", kubeovnv1.AnnotationRoutes, err)
+			}
+		}
+		routes = append(routes, sandbox.Route{Dst: dst.Masked(), Gateway: gateway})
+		defaults[gateway.Is6()] = defaults[gateway.Is6()] || dst.Bits() == 0
+	}
+	for _, gateway := range network.Gateways {
+		if network.has(gateway.Is6()) && !defaults[gateway.Is6()] {
+			routes = append(routes, sandbox.Route{Dst: netip.PrefixFrom(unspecified(gateway), 0), Gateway: gateway})
+		}
+	}
+	return routes, nil
+}
+
+func (n *Network) has(ipv6 bool) bool {
+	for _, address := range n.Addresses {
+		if address.Addr().Is6() == ipv6 {
+			return true
+		}
+	}
+	return false
+}
+
+func unspecified(like netip.Addr) netip.Addr {
+	if like.Is6() {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}

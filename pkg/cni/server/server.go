@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/pkg/cni"
+	"github.com/woven-cni/woven/pkg/host/vsdb"
+)
+
+const (
+	// requestLimit is far more than any network configuration has.
+	requestLimit = 1 << 20
+	// addTimeout ends an ADD whose runtime does not: kubelet gives a sandbox four minutes in all.
+	addTimeout = 3 * time.Minute
+	// otherTimeout ends every other call.
+	otherTimeout = 30 * time.Second
+	// undoTimeout is for taking back a failed ADD, whose own time may be over.
+	undoTimeout = 10 * time.Second
+)
+
+// Node is what the server has to know about the node it serves.
+type Node interface {
+	// Ready returns nil when pods can be attached.
+	Ready() error
+	// Disturbed tells whether pods that are attached may be cut off as well.
+	Disturbed() bool
+	// PodMTU is the MTU of pods of a subnet.
+	PodMTU(subnet string) int
+	// ChecksumInSoftware tells whether the datapath needs finished checksums.
+	ChecksumInSoftware() bool
+}
+
+// Server answers container runtimes.
+type Server struct {
+	Switch  *vsdb.DB
+	Pods    *Pods
+	Node    Node
+	Metrics *Metrics
+	Log     logr.Logger
+
+	locks  *keyLocks
+	claims *claims
+	reaper *reaper
+}
+
+// New makes a server.
+func New(db *vsdb.DB, pods *Pods, node Node, log logr.Logger) *Server {
+	return &Server{
+		Switch: db, Pods: pods, Node: node, Metrics: newMetrics(), Log: log,
+		locks: newKeyLocks(), claims: newClaims(), reaper: newReaper(log),
+	}
+}
+
+// Listen opens the unix socket for root alone, in place of what an earlier daemon left there.
+func Listen(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("making the socket's directory: %w", err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("removing the old socket: %w", err)
+	}
+	// Born closed to others: a chmod afterwards would leave a moment between.
+	old := unix.Umask(0o177)
+	listener, err := net.Listen("unix", path)
+	unix.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", path, err)
+	}
+	return listener, nil
+}
+
+// Serve answers on a listener until the context ends; then it lets the calls under way finish.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+cni.Path, s.serveHTTP)
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, peerIsRoot(conn))
+		},
+	}
+	go s.reaper.run(ctx)
+	go func() {
+		<-ctx.Done()
+		// The runtime asks again for what the end cuts off, and undo has run by then.
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		_ = server.Shutdown(stop)
+		_ = server.Close()
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving CNI calls: %w", err)
+	}
+	return nil
+}
+
+type peerKey struct{}
+
+// peerIsRoot asks the kernel who is at the other end. The socket's mode says the same; two locks are better than one.
+func peerIsRoot(conn net.Conn) bool {
+	unixConn, ok := conn.(*net.UnixConn)
+	if !ok {
+		return false
+	}
+	raw, err := unixConn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	root := false
+	err = raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		root = err == nil && cred.Uid == 0
+	})
+	return err == nil && root
+}
+
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if root, _ := r.Context().Value(peerKey{}).(bool); !root {
+		refuse(w, http.StatusForbidden, types.NewError(types.ErrInternal, "only root may ask", ""))
+		return
+	}
+	var request cni.Request
+	body, err := io.ReadAll(io.LimitReader(r.Body, requestLimit))
+	if err == nil {
+		err = json.Unmarshal(body, &request)
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, types.NewError(types.ErrDecodingFailure, "reading the request", err.Error()))
+		return
+	}
+	began := time.Now()
+	result, err := s.Handle(r.Context(), request)
+	s.Metrics.request(request.Command(), err, time.Since(began))
+	if err != nil {
+		refusal := asError(err)
+		s.Log.Info("refused", "command", request.Command(), "container", request.Env["CNI_CONTAINERID"],
+			"code", refusal.Code, "error", err.Error(), "took", time.Since(began).String())
+		refuse(w, http.StatusInternalServerError, refusal)
+		return
+	}
+	if result == nil {
+		return
+	}
+	if err := result.PrintTo(w); err != nil {
+		s.Log.V(1).Info("the caller left before its answer", "command", request.Command(), "error", err.Error())
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, refusal *types.Error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(refusal) // the caller may be gone: then nobody is there to tell
+}
+
+// asError makes a failure an answer. What has no code of its own may well work the next time.
+func asError(err error) *types.Error {
+	refusal := &types.Error{}
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	return types.NewError(types.ErrTryAgainLater, err.Error(), "")
+}
+
+// Handle answers one request. Only ADD has a result.
+func (s *Server) Handle(ctx context.Context, request cni.Request) (types.Result, error) {
+	c, err := parse(request)
+	if err != nil {
+		return nil, err
+	}
+	timeout := otherTimeout
+	if c.command == "ADD" {
+		timeout = addTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	switch c.command {
+	case "ADD":
+		return s.add(ctx, c)
+	case "DEL":
+		return nil, s.del(ctx, c)
+	case "CHECK":
+		return nil, s.check(ctx, c)
+	case "GC":
+		return nil, s.gc(ctx, c)
+	default: // parse lets nothing else through
+		return nil, s.status()
+	}
+}
+
+// status answers whether ADD would work now.
+func (s *Server) status() error {
+	err := s.Node.Ready()
+	if err == nil {
+		return nil
+	}
+	code := types.ErrPluginNotAvailable
+	if s.Node.Disturbed() {
+		code = types.ErrLimitedConnectivity
+	}
+	return types.NewError(code, "the node's network is not ready", err.Error())
+}

@@ -1,0 +1,172 @@
+// Package hosttest gives tests a host of their own: a process in fresh network and mount namespaces, pods' namespaces
+// beside it, and a real ovsdb-server.
+package hosttest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+const inside = "WOVEN_TEST_IN_NAMESPACES"
+
+// Main runs a package's tests in namespaces of their own, by starting the test binary again; without root, in a user
+// namespace where the caller is root. Whole processes need it: goroutines do not stay on a thread.
+func Main(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		os.Exit(runInside(m))
+	}
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	again := exec.Command(self, os.Args[1:]...)
+	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
+	again.Env = append(os.Environ(), inside+"=1")
+	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	if os.Geteuid() != 0 {
+		again.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		again.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		again.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	err = again.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		os.Exit(0)
+	case errors.As(err, &exit):
+		os.Exit(exit.ExitCode())
+	}
+	fmt.Fprintln(os.Stderr, "no namespaces for the tests:", err)
+	os.Exit(1)
+}
+
+func runInside(m *testing.M) int {
+	// Mounts made here stay here, and /proc/sys/net shows this network namespace by itself.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		panic(fmt.Errorf("making mounts private: %w", err))
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err == nil {
+		err = netlink.LinkSetUp(lo)
+	}
+	if err != nil {
+		panic(fmt.Errorf("setting lo up: %w", err))
+	}
+	return m.Run()
+}
+
+// NetNS makes a network namespace, as a runtime makes one for a pod, and returns its path. End ends it early.
+func NetNS(t testing.TB) (path string, end func()) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "netns")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		host, err := netns.Get()
+		if err != nil {
+			done <- err
+			return
+		}
+		defer host.Close()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			done <- err
+			return
+		}
+		self := fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())
+		err = errors.Join(unix.Mount(self, path, "none", unix.MS_BIND, ""), netns.Set(host))
+		runtime.UnlockOSThread()
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatalf("making a network namespace: %v", err)
+	}
+	end = func() {
+		_ = unix.Unmount(path, unix.MNT_DETACH)
+		_ = os.Remove(path)
+	}
+	t.Cleanup(end)
+	return path, end
+}
+
+// OVSDB is a real ovsdb-server with an Open_vSwitch database.
+type OVSDB struct {
+	t    testing.TB
+	dir  string
+	proc *exec.Cmd
+}
+
+// NewOVSDB starts one with an empty bridge br-int. The test is skipped where the machine has no ovsdb-server.
+func NewOVSDB(t testing.TB) *OVSDB {
+	t.Helper()
+	if _, err := exec.LookPath("ovsdb-server"); err != nil {
+		t.Skip("this machine has no ovsdb-server (Debian: openvswitch-switch)")
+	}
+	db := &OVSDB{t: t, dir: t.TempDir()}
+	db.Recreate()
+	t.Cleanup(db.Stop)
+	return db
+}
+
+// Endpoint is where it listens.
+func (db *OVSDB) Endpoint() string { return "unix:" + filepath.Join(db.dir, "db.sock") }
+
+// Recreate starts the server on a new database, as after the loss of conf.db.
+func (db *OVSDB) Recreate() {
+	db.t.Helper()
+	conf := filepath.Join(db.dir, "conf.db")
+	_ = os.Remove(conf)
+	db.run("ovsdb-tool", "create", conf, "/usr/share/openvswitch/vswitch.ovsschema")
+	db.Start()
+	db.VSCtl("init")
+	db.VSCtl("add-br", "br-int")
+}
+
+// Start starts the server and returns when it listens.
+func (db *OVSDB) Start() {
+	db.t.Helper()
+	db.proc = exec.Command("ovsdb-server", filepath.Join(db.dir, "conf.db"), "--remote=p"+db.Endpoint(),
+		"--unixctl="+filepath.Join(db.dir, "ctl"), "--no-chdir", "-vconsole:off")
+	db.proc.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if err := db.proc.Start(); err != nil {
+		db.t.Fatal(err)
+	}
+	// ovsdb-client tries again until the server listens.
+	db.run("ovsdb-client", "--timeout=10", "wait", db.Endpoint(), "Open_vSwitch", "connected")
+}
+
+// Stop kills the server.
+func (db *OVSDB) Stop() {
+	if db.proc != nil {
+		_ = db.proc.Process.Kill()
+		_ = db.proc.Wait()
+		db.proc = nil
+	}
+}
+
+// VSCtl runs ovs-vsctl on the database and returns what it prints.
+func (db *OVSDB) VSCtl(args ...string) string {
+	db.t.Helper()
+	return db.run("ovs-vsctl", append([]string{"--db=" + db.Endpoint(), "--no-wait", "--timeout=10"}, args...)...)
+}
+
+func (db *OVSDB) run(name string, args ...string) string {
+	db.t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		db.t.Fatalf("%s %v: %v: %s", name, args, err, out)
+	}
+	return string(out)
+}
