@@ -101,15 +101,35 @@ func (n *NetNS) txChecksumOff(ifname string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return TxChecksumOff(fd, ifname)
+	return txChecksumOff(fd, ifname)
 }
 
-// TxChecksumOff turns transmit checksum offload off on an interface of the namespace that a socket is in.
-func TxChecksumOff(socket int, ifname string) error {
+func txChecksumOff(socket int, ifname string) error {
 	if err := ethtool(socket, ifname, &ethtoolValue{cmd: unix.ETHTOOL_STXCSUM}); err != nil {
 		return fmt.Errorf("turning transmit checksums off on %s: %w", ifname, err)
 	}
 	return nil
+}
+
+// SetTxChecksumOff does to an interface of the host what a pod's gets on the userspace datapath.
+func SetTxChecksumOff(ifname string) error {
+	return onHost(func(fd int) error { return txChecksumOff(fd, ifname) })
+}
+
+// TxChecksum tells whether an interface of the host leaves checksums to its device.
+func TxChecksum(ifname string) (bool, error) {
+	value := ethtoolValue{cmd: unix.ETHTOOL_GTXCSUM}
+	err := onHost(func(fd int) error { return ethtool(fd, ifname, &value) })
+	return value.data != 0, err
+}
+
+func onHost(do func(socket int) error) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening a socket: %w", err)
+	}
+	defer unix.Close(fd)
+	return do(fd)
 }
 
 func ethtool(socket int, ifname string, value *ethtoolValue) error {

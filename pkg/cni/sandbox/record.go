@@ -31,7 +31,8 @@ func (a Attachment) HostName() string {
 	return hostPrefix + hex.EncodeToString(sum[:])[:hostNameLen-len(hostPrefix)]
 }
 
-func isHostName(name string) bool {
+// IsHostName tells whether a link of this name is a host end.
+func IsHostName(name string) bool {
 	digits, ok := strings.CutPrefix(name, hostPrefix)
 	if !ok || len(name) != hostNameLen {
 		return false
@@ -88,7 +89,7 @@ func HostEnds() ([]HostEnd, error) {
 	var ends []HostEnd
 	for _, link := range links {
 		attrs := link.Attrs()
-		if link.Type() != "veth" || !isHostName(attrs.Name) {
+		if link.Type() != "veth" || !IsHostName(attrs.Name) {
 			continue
 		}
 		ends = append(ends, hostEnd(attrs))

@@ -245,7 +245,7 @@ func TestRecordFitsIntoAnAlias(t *testing.T) {
 func FuzzHostName(f *testing.F) {
 	f.Add("a", "eth0")
 	f.Fuzz(func(t *testing.T, id, ifname string) {
-		if name := (Attachment{ContainerID: id, IfName: ifname}).HostName(); !isHostName(name) || len(name) > 15 {
+		if name := (Attachment{ContainerID: id, IfName: ifname}).HostName(); !IsHostName(name) || len(name) > 15 {
 			t.Errorf("%q is not a host name of ours", name)
 		}
 	})

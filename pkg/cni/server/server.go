@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -28,8 +29,10 @@ const (
 	addTimeout = 3 * time.Minute
 	// otherTimeout ends every other call.
 	otherTimeout = 30 * time.Second
+	// stopGrace lets calls finish when the daemon stops; kubelet gives a pod ten seconds.
+	stopGrace = 3 * time.Second
 	// undoTimeout is for taking back a failed ADD, whose own time may be over.
-	undoTimeout = 10 * time.Second
+	undoTimeout = 5 * time.Second
 )
 
 // Node is what the server has to know about the node it serves.
@@ -83,10 +86,15 @@ func Listen(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Serve answers on a listener until the context ends; then it lets the calls under way finish.
+// Serve answers on a listener until the context ends, and returns when the calls under way are answered or taken back.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+cni.Path, s.serveHTTP)
+	var calls sync.WaitGroup
+	mux.HandleFunc("POST "+cni.Path, func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		defer calls.Done()
+		s.serveHTTP(w, r)
+	})
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second,
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
@@ -94,17 +102,21 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		},
 	}
 	go s.reaper.run(ctx)
-	go func() {
-		<-ctx.Done()
-		// The runtime asks again for what the end cuts off, and undo has run by then.
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 		defer cancel()
-		_ = server.Shutdown(stop)
+		_ = server.Shutdown(grace) // what is not done by then is cut off, and undone
 		_ = server.Close()
-	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		calls.Wait()
+	})
+	err := server.Serve(listener)
+	if !errors.Is(err, http.ErrServerClosed) {
+		stop()
 		return fmt.Errorf("serving CNI calls: %w", err)
 	}
+	<-stopped
 	return nil
 }
 

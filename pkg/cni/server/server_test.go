@@ -100,7 +100,7 @@ type fakeOVN struct {
 func newFakeOVN(t *testing.T, endpoint string) *fakeOVN {
 	f := &fakeOVN{db: vsdb.New(endpoint, testr.New(t).WithName("ovn")), paused: make(chan bool)}
 	wake := make(chan struct{}, 1)
-	f.db.OnChange(func() {
+	f.db.OnChange(func(vsdb.Change) {
 		select {
 		case wake <- struct{}{}:
 		default:

@@ -35,7 +35,15 @@ type DB struct {
 	mu       sync.Mutex    // protects the fields below; never held across I/O
 	session  *Session      // nil while there is none
 	began    chan struct{} // closed when session becomes non-nil, replaced when it ends
-	watchers []func()
+	watchers []func(Change)
+}
+
+// Change says which row changed. A zero Change is the beginning or the end of a session.
+type Change struct {
+	Table string
+	Name  string // of a bridge, port or interface
+	// Updated tells a row that was there before and still is from one that came or went.
+	Updated bool
 }
 
 // New makes a DB that has no session until Run.
@@ -45,7 +53,7 @@ func New(endpoint string, log logr.Logger) *DB {
 
 // OnChange has a function called whenever a row changed or a session began or ended. It runs on the session's own
 // goroutine and must return at once. Call it before Run.
-func (d *DB) OnChange(f func()) { d.watchers = append(d.watchers, f) }
+func (d *DB) OnChange(f func(Change)) { d.watchers = append(d.watchers, f) }
 
 // Session returns the present session, or nil.
 func (d *DB) Session() *Session {
@@ -109,12 +117,12 @@ func (d *DB) publish(session *Session) {
 		d.began = make(chan struct{})
 	}
 	d.mu.Unlock()
-	d.changed()
+	d.changed(Change{})
 }
 
-func (d *DB) changed() {
+func (d *DB) changed(c Change) {
 	for _, f := range d.watchers {
-		f()
+		f(c)
 	}
 }
 
@@ -141,9 +149,9 @@ func (d *DB) open(ctx context.Context) (*Session, error) {
 	}()
 	session.cache = session.client.Cache()
 	session.cache.AddEventHandler(&cache.EventHandlerFuncs{
-		AddFunc:    func(table string, row model.Model) { session.event(table, row) },
-		UpdateFunc: func(table string, _, row model.Model) { session.event(table, row) },
-		DeleteFunc: func(table string, row model.Model) { session.event(table, row) },
+		AddFunc:    func(table string, row model.Model) { session.event(table, row, false) },
+		UpdateFunc: func(table string, _, row model.Model) { session.event(table, row, true) },
+		DeleteFunc: func(table string, row model.Model) { session.event(table, row, false) },
 	})
 	if _, err := session.client.MonitorAll(ctx); err != nil {
 		session.client.Close()

@@ -51,15 +51,16 @@ func (i *Interface) Installed() bool { return i.ExternalIDs["ovn-installed"] == 
 // Working says whether vswitchd has opened the device.
 func (i *Interface) Working() bool { return i.Ofport != nil && *i.Ofport > 0 }
 
+// Names of the tables.
 const (
-	tableRoot      = "Open_vSwitch"
-	tableBridge    = "Bridge"
-	tablePort      = "Port"
-	tableInterface = "Interface"
+	TableRoot      = "Open_vSwitch"
+	TableBridge    = "Bridge"
+	TablePort      = "Port"
+	TableInterface = "Interface"
 )
 
 func databaseModel() (model.ClientDBModel, error) {
-	return model.NewClientDBModel(tableRoot, map[string]model.Model{
-		tableRoot: &Root{}, tableBridge: &Bridge{}, tablePort: &Port{}, tableInterface: &Interface{},
+	return model.NewClientDBModel(TableRoot, map[string]model.Model{
+		TableRoot: &Root{}, TableBridge: &Bridge{}, TablePort: &Port{}, TableInterface: &Interface{},
 	})
 }

@@ -29,9 +29,9 @@ func (p NewPort) Add(others ...*Port) []ovsdb.Operation {
 	mutations := portMutations(ovsdb.MutateOperationDelete, others)
 	mutations = append(mutations, *ovsdb.NewMutation("ports", ovsdb.MutateOperationInsert, Set(ovsdb.UUID{GoUUID: "port"})))
 	return []ovsdb.Operation{
-		{Op: ovsdb.OperationInsert, Table: tableInterface, Row: iface, UUIDName: "iface"},
-		{Op: ovsdb.OperationInsert, Table: tablePort, Row: port, UUIDName: "port"},
-		{Op: ovsdb.OperationMutate, Table: tableBridge, Where: byUUID(p.Bridge.UUID), Mutations: mutations},
+		{Op: ovsdb.OperationInsert, Table: TableInterface, Row: iface, UUIDName: "iface"},
+		{Op: ovsdb.OperationInsert, Table: TablePort, Row: port, UUIDName: "port"},
+		{Op: ovsdb.OperationMutate, Table: TableBridge, Where: byUUID(p.Bridge.UUID), Mutations: mutations},
 	}
 }
 
@@ -41,7 +41,7 @@ func (b *Bridge) Remove(ports ...*Port) []ovsdb.Operation {
 		return nil
 	}
 	return []ovsdb.Operation{{
-		Op: ovsdb.OperationMutate, Table: tableBridge, Where: byUUID(b.UUID),
+		Op: ovsdb.OperationMutate, Table: TableBridge, Where: byUUID(b.UUID),
 		Mutations: portMutations(ovsdb.MutateOperationDelete, ports),
 	}}
 }
@@ -68,17 +68,17 @@ func (r *Root) NewBridge(row ovsdb.Row, device string) []ovsdb.Operation {
 	}
 	row["ports"] = Set(members...)
 	return append(ops,
-		ovsdb.Operation{Op: ovsdb.OperationInsert, Table: tableBridge, Row: row, UUIDName: "bridge"},
-		ovsdb.Operation{Op: ovsdb.OperationMutate, Table: tableRoot, Where: byUUID(r.UUID), Mutations: []ovsdb.Mutation{
+		ovsdb.Operation{Op: ovsdb.OperationInsert, Table: TableBridge, Row: row, UUIDName: "bridge"},
+		ovsdb.Operation{Op: ovsdb.OperationMutate, Table: TableRoot, Where: byUUID(r.UUID), Mutations: []ovsdb.Mutation{
 			*ovsdb.NewMutation("bridges", ovsdb.MutateOperationInsert, Set(ovsdb.UUID{GoUUID: "bridge"})),
 		}})
 }
 
 func insertPort(id string, iface ovsdb.Row) []ovsdb.Operation {
 	return []ovsdb.Operation{
-		{Op: ovsdb.OperationInsert, Table: tableInterface, Row: iface, UUIDName: "iface_" + id},
+		{Op: ovsdb.OperationInsert, Table: TableInterface, Row: iface, UUIDName: "iface_" + id},
 		{
-			Op: ovsdb.OperationInsert, Table: tablePort, UUIDName: "port_" + id,
+			Op: ovsdb.OperationInsert, Table: TablePort, UUIDName: "port_" + id,
 			Row: ovsdb.Row{"name": iface["name"], "interfaces": Set(ovsdb.UUID{GoUUID: "iface_" + id})},
 		},
 	}
@@ -86,23 +86,23 @@ func insertPort(id string, iface ovsdb.Row) []ovsdb.Operation {
 
 // Update makes the operation that writes columns of an interface.
 func (i *Interface) Update(row ovsdb.Row) []ovsdb.Operation {
-	return []ovsdb.Operation{{Op: ovsdb.OperationUpdate, Table: tableInterface, Where: byUUID(i.UUID), Row: row}}
+	return []ovsdb.Operation{{Op: ovsdb.OperationUpdate, Table: TableInterface, Where: byUUID(i.UUID), Row: row}}
 }
 
 // SetExternalIDs makes the operation that gives keys of a map their values and leaves all other keys alone; none if
 // they have them already. An empty value removes the key.
 func (r *Root) SetExternalIDs(want map[string]string) []ovsdb.Operation {
-	return setKeys(tableRoot, r.UUID, r.ExternalIDs, want)
+	return setKeys(TableRoot, r.UUID, r.ExternalIDs, want)
 }
 
 // SetExternalIDs is as for Root.
 func (b *Bridge) SetExternalIDs(want map[string]string) []ovsdb.Operation {
-	return setKeys(tableBridge, b.UUID, b.ExternalIDs, want)
+	return setKeys(TableBridge, b.UUID, b.ExternalIDs, want)
 }
 
 // SetExternalIDs is as for Root.
 func (i *Interface) SetExternalIDs(want map[string]string) []ovsdb.Operation {
-	return setKeys(tableInterface, i.UUID, i.ExternalIDs, want)
+	return setKeys(TableInterface, i.UUID, i.ExternalIDs, want)
 }
 
 func setKeys(table, uuid string, have, want map[string]string) []ovsdb.Operation {

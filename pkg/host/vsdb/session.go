@@ -20,7 +20,7 @@ const transactTimeout = 10 * time.Second
 type Session struct {
 	client  client.Client
 	cache   *cache.TableCache // held: the client forgets its cache when it disconnects
-	changed func()
+	changed func(Change)
 
 	broken sync.Once
 	done   chan struct{}
@@ -34,16 +34,27 @@ func (s *Session) Done() <-chan struct{} { return s.done }
 
 func (s *Session) breakOff() { s.broken.Do(func() { close(s.done) }) }
 
-func (s *Session) event(table string, row model.Model) {
-	if iface, ok := row.(*Interface); ok && table == tableInterface {
-		s.mu.Lock()
-		if ch := s.watch[iface.Name]; ch != nil {
-			close(ch)
-			delete(s.watch, iface.Name)
-		}
-		s.mu.Unlock()
+func (s *Session) event(table string, row model.Model, updated bool) {
+	change := Change{Table: table, Updated: updated}
+	switch row := row.(type) {
+	case *Bridge:
+		change.Name = row.Name
+	case *Port:
+		change.Name = row.Name
+	case *Interface:
+		change.Name = row.Name
+		s.wake(row.Name)
 	}
-	s.changed()
+	s.changed(change)
+}
+
+func (s *Session) wake(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch := s.watch[name]; ch != nil {
+		close(ch)
+		delete(s.watch, name)
+	}
 }
 
 func (s *Session) nextChange(name string) <-chan struct{} {
@@ -89,7 +100,7 @@ func (i *Interface) complaint() string {
 
 // Root returns the Open_vSwitch row, or nil in a database that has none yet.
 func (s *Session) Root() *Root {
-	for _, row := range s.cache.Table(tableRoot).RowsShallow() {
+	for _, row := range s.cache.Table(TableRoot).RowsShallow() {
 		return row.(*Root)
 	}
 	return nil
@@ -97,28 +108,28 @@ func (s *Session) Root() *Root {
 
 // Bridge returns the bridge of a name, or nil.
 func (s *Session) Bridge(name string) *Bridge {
-	_, row, _ := s.cache.Table(tableBridge).RowByModel(&Bridge{Name: name})
+	_, row, _ := s.cache.Table(TableBridge).RowByModel(&Bridge{Name: name})
 	bridge, _ := row.(*Bridge)
 	return bridge
 }
 
 // Port returns the port of a name, or nil.
 func (s *Session) Port(name string) *Port {
-	_, row, _ := s.cache.Table(tablePort).RowByModel(&Port{Name: name})
+	_, row, _ := s.cache.Table(TablePort).RowByModel(&Port{Name: name})
 	port, _ := row.(*Port)
 	return port
 }
 
 // Interface returns the interface of a name, or nil.
 func (s *Session) Interface(name string) *Interface {
-	_, row, _ := s.cache.Table(tableInterface).RowByModel(&Interface{Name: name})
+	_, row, _ := s.cache.Table(TableInterface).RowByModel(&Interface{Name: name})
 	iface, _ := row.(*Interface)
 	return iface
 }
 
 // Interfaces returns all interfaces, for reading only.
 func (s *Session) Interfaces() []*Interface {
-	rows := s.cache.Table(tableInterface).RowsShallow()
+	rows := s.cache.Table(TableInterface).RowsShallow()
 	out := make([]*Interface, 0, len(rows))
 	for _, row := range rows {
 		out = append(out, row.(*Interface))

@@ -1,0 +1,169 @@
+// Command woven-daemon configures one node: its Open vSwitch, its kernel, and the pods that its container runtime
+// starts.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/woven-cni/woven/pkg/cni/server"
+	"github.com/woven-cni/woven/pkg/host"
+	"github.com/woven-cni/woven/pkg/host/vsdb"
+)
+
+func main() {
+	if err := start(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "woven-daemon:", err)
+		os.Exit(1)
+	}
+}
+
+func start(args []string) error {
+	var o options
+	if err := o.parse(args); err != nil {
+		return err
+	}
+	if err := errors.Join(o.complete(), o.validate()); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	return newDaemon(o).run(ctx)
+}
+
+// daemon is the parts of the process.
+type daemon struct {
+	options
+	log    logr.Logger
+	db     *vsdb.DB
+	host   *host.Host
+	pods   *server.Pods
+	server *server.Server
+}
+
+func newDaemon(o options) *daemon {
+	d := &daemon{options: o, log: zap.New(zap.UseDevMode(false), zap.Level(zapLevel(o.verbosity)))}
+	ctrl.SetLogger(d.log)
+	d.db = vsdb.New(o.ovsSocket, d.log.WithName("ovs"))
+	d.host = host.New(host.Config{
+		NodeName: o.nodeName, Interface: o.iface, MTU: o.mtu, EncapChecksum: o.encapChecksum,
+		Userspace: o.userspace, ServiceCIDRs: o.serviceCIDRs,
+	}, d.db, d.log.WithName("host"))
+	d.pods = server.NewPods()
+	d.server = server.New(d.db, d.pods, d.host, d.log.WithName("cni"))
+	return d
+}
+
+// run starts the parts and serves until the context ends. The parts outlive the context until the last CNI call has
+// been answered or taken back.
+func (d *daemon) run(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	parts, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	run := func(name string, part func(context.Context) error) {
+		running.Go(func() {
+			if err := part(parts); err != nil && parts.Err() == nil {
+				fail(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	d.log.Info("starting", "node", d.nodeName, "datapath", d.datapathLabel())
+	watch, err := d.newWatch()
+	if err != nil {
+		return err
+	}
+	if err := d.installPlugins(); err != nil {
+		return err
+	}
+	metrics.Registry.MustRegister(d.server.Metrics)
+	listener, err := server.Listen(d.bindSocket)
+	if err != nil {
+		return err
+	}
+	d.host.OnReadiness(d.announce)
+	run("serving metrics", d.serveMetrics)
+	run("keeping the session with Open vSwitch", d.db.Run)
+	run("watching the cluster", watch.run)
+	run("configuring the host", d.host.Run)
+	run("sweeping", func(ctx context.Context) error { return d.sweep(ctx, watch) })
+	if err := d.server.Serve(ctx, listener); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	d.log.Info("stopping")
+	return nil
+}
+
+// announce writes the CNI configuration as soon as the node can attach pods; that is what makes the Node Ready.
+func (d *daemon) announce() {
+	if d.host.Ready() != nil {
+		return
+	}
+	if err := d.writeConflist(); err != nil {
+		d.log.Error(err, "announcing the node's network")
+	}
+}
+
+// sweep cleans up at each new session with Open vSwitch, once all pods are known.
+func (d *daemon) sweep(ctx context.Context, watch *watch) error {
+	if !watch.cache.WaitForCacheSync(ctx) {
+		return nil
+	}
+	for {
+		session, err := d.db.Await(ctx)
+		if err != nil {
+			return nil // the daemon stops
+		}
+		if err := d.server.Sweep(ctx); err != nil {
+			d.log.Error(err, "cleaning up after an earlier daemon")
+		}
+		select {
+		case <-session.Done():
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (d *daemon) serveMetrics(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := d.host.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.metricsListen)
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = web.Close() })
+	defer stop()
+	if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

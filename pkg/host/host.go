@@ -1,0 +1,235 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/woven-cni/woven/pkg/host/vsdb"
+)
+
+// NodeInterface is the node's own interface on the join subnet.
+const NodeInterface = "ovn0"
+
+// IntegrationBridge is the bridge that ovn-controller makes and programs.
+const IntegrationBridge = "br-int"
+
+const (
+	// settle gathers events that come together.
+	settle = 20 * time.Millisecond
+	// retryFirst and retryMost bound the wait after a failure.
+	retryFirst = 200 * time.Millisecond
+	retryMost  = 30 * time.Second
+)
+
+// Config is what a node is started with.
+type Config struct {
+	NodeName string
+	// Interface is a name, or names and regular expressions with commas between; empty: the one of the node's address.
+	Interface string
+	// MTU of pods; 0: worked out from the tunnel interface.
+	MTU           int
+	EncapChecksum bool
+	Userspace     bool
+	// ServiceCIDRs are never outside.
+	ServiceCIDRs []netip.Prefix
+}
+
+// Host keeps a node's kernel and Open vSwitch as they should be.
+type Host struct {
+	config Config
+	db     *vsdb.DB
+	log    logr.Logger
+	dirty  chan struct{}
+	// changed is told when readiness changed.
+	changed func()
+
+	mu     sync.Mutex // protects the fields below; never held across I/O
+	inputs inputs
+	podMTU int
+	// err is why the node is not ready, after the last look; ready tells whether it ever was.
+	err   error
+	ready bool
+}
+
+var errNotYet = errors.New("not looked at yet")
+
+// New makes a Host. Call it before db.Run.
+func New(config Config, db *vsdb.DB, log logr.Logger) *Host {
+	h := &Host{
+		config: config, db: db, log: log, dirty: make(chan struct{}, 1), changed: func() {},
+		inputs: inputs{subnets: map[string]Subnet{}}, err: errNotYet,
+	}
+	db.OnChange(func(c vsdb.Change) {
+		if h.concerns(c) {
+			h.wake()
+		}
+	})
+	return h
+}
+
+// OnReadiness has a function called after the node became ready or stopped being so. Call it before Run.
+func (h *Host) OnReadiness(f func()) { h.changed = f }
+
+// concerns tells rows that matter to a node from those of its pods, which change all the time.
+func (h *Host) concerns(c vsdb.Change) bool {
+	switch c.Table {
+	case vsdb.TableInterface:
+		return c.Name == NodeInterface || isTunnelBridge(c.Name)
+	case vsdb.TableBridge:
+		return !c.Updated || isTunnelBridge(c.Name)
+	case vsdb.TablePort:
+		return false
+	}
+	return true
+}
+
+func (h *Host) wake() {
+	select {
+	case h.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// SetNode takes in the Node object.
+func (h *Host) SetNode(node Node) { h.update(func(in *inputs) { in.node = node }) }
+
+// SetRemotes takes in where the southbound database is: "tcp:address:port" each.
+func (h *Host) SetRemotes(remotes []string) {
+	slices.Sort(remotes)
+	h.update(func(in *inputs) { in.remotes = remotes })
+}
+
+// SetSubnet takes in a subnet. A change that the controller refused leaves what was accepted before: a typo must not
+// take the network down.
+func (h *Host) SetSubnet(subnet Subnet) {
+	h.update(func(in *inputs) {
+		if before, known := in.subnets[subnet.Name]; known && len(subnet.CIDRs) == 0 && len(before.CIDRs) > 0 {
+			return
+		}
+		in.subnets[subnet.Name] = subnet
+	})
+}
+
+// DeleteSubnet takes in that a subnet is gone.
+func (h *Host) DeleteSubnet(name string) { h.update(func(in *inputs) { delete(in.subnets, name) }) }
+
+func (h *Host) update(change func(*inputs)) {
+	h.mu.Lock()
+	change(&h.inputs)
+	h.mu.Unlock()
+	h.wake()
+}
+
+func (h *Host) snapshot() inputs {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	in := h.inputs
+	in.subnets = make(map[string]Subnet, len(h.inputs.subnets))
+	for name, subnet := range h.inputs.subnets {
+		in.subnets[name] = subnet
+	}
+	return in
+}
+
+// Ready returns nil when pods can be attached.
+func (h *Host) Ready() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.db.Session() == nil {
+		return vsdb.ErrOffline
+	}
+	return h.err
+}
+
+// Disturbed tells whether the node was ready and is no more, so that pods may be cut off as well.
+func (h *Host) Disturbed() bool {
+	err := h.Ready()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ready && err != nil
+}
+
+// PodMTU is the MTU of pods of a subnet.
+func (h *Host) PodMTU(subnet string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if mtu := h.inputs.subnets[subnet].MTU; mtu > 0 {
+		return mtu
+	}
+	return h.podMTU
+}
+
+// ChecksumInSoftware tells whether the datapath needs finished checksums.
+func (h *Host) ChecksumInSoftware() bool { return h.config.Userspace }
+
+// Run reconciles on each event until the context ends.
+func (h *Host) Run(ctx context.Context) error {
+	if err := h.watchKernel(ctx); err != nil {
+		return err
+	}
+	h.wake()
+	retry := time.NewTimer(0)
+	<-retry.C
+	wait := retryFirst
+	for {
+		select {
+		case <-h.dirty:
+		case <-retry.C:
+		case <-ctx.Done():
+			return nil
+		}
+		select {
+		case <-time.After(settle):
+		case <-ctx.Done():
+			return nil
+		}
+		err := h.reconcile(ctx)
+		h.report(err)
+		var waiting *waitingError
+		if err == nil || errors.As(err, &waiting) {
+			retry.Stop()
+			wait = retryFirst
+			continue
+		}
+		retry.Reset(wait)
+		wait = min(2*wait, retryMost)
+	}
+}
+
+// waitingError says what has to happen first. It is not a failure: an event will tell when it happened.
+type waitingError struct{ what string }
+
+func (e *waitingError) Error() string { return "waiting for " + e.what }
+
+func waitingFor(format string, values ...any) error {
+	return &waitingError{what: fmt.Sprintf(format, values...)}
+}
+
+// report keeps the outcome and logs it if it is another one than before.
+func (h *Host) report(err error) {
+	h.mu.Lock()
+	before := h.err
+	h.err = err
+	h.ready = h.ready || err == nil
+	h.mu.Unlock()
+	if before == nil && err == nil || before != nil && err != nil && before.Error() == err.Error() {
+		return
+	}
+	var waiting *waitingError
+	switch {
+	case err == nil:
+		h.log.Info("the node's network is ready")
+	case errors.As(err, &waiting):
+		h.log.Info("the node's network is not ready", "reason", err.Error())
+	default:
+		h.log.Error(err, "configuring the node's network")
+	}
+	h.changed()
+}

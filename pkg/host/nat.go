@@ -1,0 +1,264 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Names in the table "inet woven". Sources are CIDRs whose traffic to the outside takes the node's address; cluster is
+// what is not outside.
+const (
+	natTable = "woven"
+	natChain = "postrouting"
+)
+
+// natRulesTag is in each rule's user data; a rule without it was not written by this version.
+const natRulesTag = "woven/1:"
+
+// family is what differs between IPv4 and IPv6 in the rules.
+type family struct {
+	sources, cluster string
+	keyType          nftables.SetDatatype
+	proto            byte
+	saddr, daddr     uint32 // offsets in the network header
+	size             uint32
+	is4              bool
+}
+
+var families = []family{
+	{"sources4", "cluster4", nftables.TypeIPAddr, unix.NFPROTO_IPV4, 12, 16, 4, true},
+	{"sources6", "cluster6", nftables.TypeIP6Addr, unix.NFPROTO_IPV6, 8, 24, 16, false},
+}
+
+func table() *nftables.Table {
+	return &nftables.Table{Name: natTable, Family: nftables.TableFamilyINet}
+}
+
+func (f family) set(name string) *nftables.Set {
+	return &nftables.Set{Table: table(), Name: name, KeyType: f.keyType, Interval: true}
+}
+
+// rule is "saddr in sources, daddr not in cluster, not out of ovn0: masquerade". A connection is translated once, by
+// whichever chain comes first, so kube-proxy's rules and these never both apply to one packet; and only the first
+// packet of a connection comes here, so answers to what kube-proxy sent to a pod keep the address it gave them.
+func (f family) rule() *nftables.Rule {
+	out := make([]byte, unix.IFNAMSIZ)
+	copy(out, NodeInterface)
+	address := func(offset uint32) expr.Any {
+		return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: f.size}
+	}
+	return &nftables.Rule{
+		Table: table(), Chain: &nftables.Chain{Name: natChain, Table: table()},
+		UserData: []byte(natRulesTag + f.sources),
+		Exprs: []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{f.proto}},
+			&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: out},
+			address(f.saddr),
+			&expr.Lookup{SourceRegister: 1, SetName: f.sources},
+			address(f.daddr),
+			&expr.Lookup{SourceRegister: 1, SetName: f.cluster, Invert: true},
+			&expr.Counter{},
+			&expr.Masq{FullyRandom: true},
+		},
+	}
+}
+
+// observeNAT reads the sets, if the rules around them are whole.
+func observeNAT() (NAT, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return NAT{}, fmt.Errorf("opening nftables: %w", err)
+	}
+	broken := NAT{Broken: true}
+	whole, err := natRulesWhole(conn)
+	if err != nil {
+		return broken, err
+	}
+	if !whole {
+		return broken, nil
+	}
+	var have NAT
+	for _, f := range families {
+		for name, into := range map[string]*[]netip.Prefix{f.sources: &have.Sources, f.cluster: &have.Cluster} {
+			elements, err := conn.GetSetElements(f.set(name))
+			if absent(err) {
+				return broken, nil
+			}
+			if err != nil {
+				return broken, fmt.Errorf("reading nftables set %s: %w", name, err)
+			}
+			*into = append(*into, f.prefixes(elements)...)
+		}
+	}
+	return have, nil
+}
+
+func absent(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, fs.ErrNotExist) }
+
+func natRulesWhole(conn *nftables.Conn) (bool, error) {
+	rules, err := conn.GetRules(table(), &nftables.Chain{Name: natChain, Table: table()})
+	if absent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading nftables rules: %w", err)
+	}
+	if len(rules) != len(families) {
+		return false, nil
+	}
+	for i, f := range families {
+		if string(rules[i].UserData) != natRulesTag+f.sources {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// applyNAT changes the sets by what differs, or makes the whole table anew; either is one transaction.
+func applyNAT(plan NATPlan) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("opening nftables: %w", err)
+	}
+	if plan.Rebuild {
+		conn.AddTable(table()) // deleting what is not there is an error
+		conn.DelTable(table())
+		conn.AddTable(table())
+	}
+	priority := nftables.ChainPriorityNATSource
+	if plan.Rebuild {
+		conn.AddChain(&nftables.Chain{
+			Name: natChain, Table: table(), Type: nftables.ChainTypeNAT,
+			Hooknum: nftables.ChainHookPostrouting, Priority: priority,
+		})
+	}
+	for _, f := range families {
+		if err := f.apply(conn, plan); err != nil {
+			return err
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("writing nftables: %w", err)
+	}
+	return nil
+}
+
+func (f family) apply(conn *nftables.Conn, plan NATPlan) error {
+	changes := []struct {
+		set         string
+		add, remove []netip.Prefix
+	}{
+		{f.sources, plan.SourcesAdd, plan.SourcesDelete},
+		{f.cluster, plan.ClusterAdd, plan.ClusterDelete},
+	}
+	for _, change := range changes {
+		set := f.set(change.set)
+		if plan.Rebuild {
+			if err := conn.AddSet(set, nil); err != nil {
+				return fmt.Errorf("making nftables set %s: %w", change.set, err)
+			}
+		}
+		if elements := f.elements(change.remove); len(elements) > 0 {
+			if err := conn.SetDeleteElements(set, elements); err != nil {
+				return fmt.Errorf("changing nftables set %s: %w", change.set, err)
+			}
+		}
+		if elements := f.elements(change.add); len(elements) > 0 {
+			if err := conn.SetAddElements(set, elements); err != nil {
+				return fmt.Errorf("changing nftables set %s: %w", change.set, err)
+			}
+		}
+	}
+	if plan.Rebuild {
+		conn.AddRule(f.rule())
+	}
+	return nil
+}
+
+// elements are the half-open intervals of prefixes of the family.
+func (f family) elements(prefixes []netip.Prefix) []nftables.SetElement {
+	var out []nftables.SetElement
+	for _, p := range prefixes {
+		if p.Addr().Is4() != f.is4 {
+			continue
+		}
+		out = append(out, nftables.SetElement{Key: p.Masked().Addr().AsSlice()})
+		if end := after(p); end.IsValid() {
+			out = append(out, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
+		}
+	}
+	return out
+}
+
+// after is the first address behind a prefix; invalid if there is none.
+func after(p netip.Prefix) netip.Addr {
+	bytes := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < 8*len(bytes); bit++ {
+		bytes[bit/8] |= 1 << (7 - bit%8)
+	}
+	last, _ := netip.AddrFromSlice(bytes)
+	return last.Next()
+}
+
+// prefixes reads intervals back. Only intervals that are prefixes were written; another one comes back as an invalid
+// prefix, which nobody wants, so that it is removed.
+func (f family) prefixes(elements []nftables.SetElement) []netip.Prefix {
+	slices.SortFunc(elements, func(a, b nftables.SetElement) int {
+		if c := bytes.Compare(a.Key, b.Key); c != 0 || a.IntervalEnd == b.IntervalEnd {
+			return c
+		}
+		if a.IntervalEnd { // an interval ends before its neighbour begins
+			return -1
+		}
+		return 1
+	})
+	var out []netip.Prefix
+	var start netip.Addr
+	for _, element := range elements {
+		key, _ := netip.AddrFromSlice(element.Key)
+		switch {
+		case !element.IntervalEnd:
+			start = key
+		case start.IsValid():
+			out = append(out, between(start, key))
+			start = netip.Addr{}
+		}
+	}
+	if start.IsValid() { // to the end of all addresses
+		out = append(out, between(start, netip.Addr{}))
+	}
+	return out
+}
+
+func between(start, end netip.Addr) netip.Prefix {
+	for bits := 0; bits <= start.BitLen(); bits++ {
+		if p := netip.PrefixFrom(start, bits); p.Masked().Addr() == start && after(p) == end {
+			return p
+		}
+	}
+	return netip.Prefix{}
+}
+
+// withoutContained drops prefixes that another one contains: intervals of a set must not overlap.
+func withoutContained(prefixes []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		contained := slices.ContainsFunc(prefixes, func(other netip.Prefix) bool {
+			return other != p && other.Bits() <= p.Bits() && other.Contains(p.Addr())
+		})
+		if !contained && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}

@@ -1,0 +1,131 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/pkg/cni/sandbox"
+)
+
+// Observe reads the state that a wanted state speaks of.
+func Observe(want State) (State, error) {
+	have := State{Links: map[string]Link{}, Addresses: map[string][]netip.Prefix{}, Sysctls: map[string]string{}}
+	for key := range want.Sysctls {
+		have.Sysctls[key] = readSysctl(key)
+	}
+	names := map[int]string{}
+	for name := range want.Links {
+		link, err := netlink.LinkByName(name)
+		if errors.As(err, &netlink.LinkNotFoundError{}) {
+			continue
+		}
+		if err != nil {
+			return have, fmt.Errorf("looking at link %s: %w", name, err)
+		}
+		attrs := link.Attrs()
+		names[attrs.Index] = name
+		offloaded, err := sandbox.TxChecksum(name)
+		have.Links[name] = Link{
+			Index: attrs.Index, Up: attrs.Flags&net.FlagUp != 0, MTU: attrs.MTU, SoftChecksum: err == nil && !offloaded,
+		}
+		if have.Addresses[name], err = addresses(link); err != nil {
+			return have, err
+		}
+	}
+	var err error
+	if have.Routes, err = routes(names); err != nil {
+		return have, err
+	}
+	have.NAT, err = observeNAT()
+	return have, err
+}
+
+// addresses lists a link's addresses but the link-local ones, which the kernel gives by itself.
+func addresses(link netlink.Link) ([]netip.Prefix, error) {
+	list, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("listing addresses of %s: %w", link.Attrs().Name, err)
+	}
+	var out []netip.Prefix
+	for _, address := range list {
+		if p := prefixOf(address.IPNet); p.Addr().IsGlobalUnicast() {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// routes lists the routes of the main table that are ours or that lead over some links, but for those that the kernel
+// makes by itself.
+func routes(names map[int]string) ([]Route, error) {
+	list, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("listing routes: %w", err)
+	}
+	var out []Route
+	for _, route := range list {
+		name, known := names[route.LinkIndex]
+		ours := route.Protocol == protocolWoven
+		if !known && !ours || route.Protocol == unix.RTPROT_KERNEL || route.Dst == nil || route.Type != unix.RTN_UNICAST {
+			continue
+		}
+		entry := Route{
+			Dst: prefixOf(route.Dst), Gateway: addrOf(route.Gw), Link: name, Source: addrOf(route.Src),
+			Metric: route.Priority, Protocol: int(route.Protocol),
+		}
+		if entry.Dst.Addr().Is6() && entry.Metric == defaultMetric6 {
+			entry.Metric = 0
+		}
+		out = append(out, entry)
+	}
+	return out, nil
+}
+
+// defaultMetric6 is what the kernel gives an IPv6 route without a metric.
+const defaultMetric6 = 1024
+
+func prefixOf(n *net.IPNet) netip.Prefix {
+	addr := addrOf(n.IP)
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(addr, bits)
+}
+
+func addrOf(ip net.IP) netip.Addr {
+	addr, _ := netip.AddrFromSlice(ip)
+	return addr.Unmap()
+}
+
+func ipNetOf(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+const sysctlRoot = "/proc/sys"
+
+// readSysctl returns "" for what the kernel does not have: then there is nothing to set either.
+func readSysctl(key string) string {
+	text, err := os.ReadFile(filepath.Join(sysctlRoot, key))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func writeSysctl(key, value string) error {
+	err := os.WriteFile(filepath.Join(sysctlRoot, key), []byte(value), 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // of a link that just went away, or of a family that the kernel lacks
+	}
+	if err != nil {
+		return fmt.Errorf("setting sysctl %s: %w", key, err)
+	}
+	return nil
+}

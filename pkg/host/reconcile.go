@@ -1,0 +1,191 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/woven-cni/woven/pkg/host/vsdb"
+)
+
+// reconcile brings the node a step or more closer to what it should be. It returns what it waits for, or nil when the
+// node is whole.
+func (h *Host) reconcile(ctx context.Context) error {
+	in := h.snapshot()
+	session := h.db.Session()
+	if session == nil {
+		return waitingFor("Open vSwitch")
+	}
+	root := session.Root()
+	if root == nil {
+		return waitingFor("Open vSwitch to initialise its database")
+	}
+	if len(in.node.InternalIPs) == 0 {
+		return waitingFor("the Node object to have an address")
+	}
+	nic, err := h.tunnelNIC(in.node, session)
+	if err != nil {
+		return err
+	}
+	tunnel, err := h.tunnel(ctx, session, root, nic)
+	if err != nil {
+		return err
+	}
+	h.setPodMTU(tunnel)
+	if err := session.Transact(ctx, root.SetExternalIDs(h.externalIDs(in, tunnel))...); err != nil {
+		return fmt.Errorf("configuring Open vSwitch: %w", err)
+	}
+	if err := h.nodePort(ctx, session, in.node.Join); err != nil {
+		return err
+	}
+	if err := h.kernel(h.desired(in, tunnel)); err != nil {
+		return err
+	}
+	return h.missing(in, session)
+}
+
+// externalIDs are the settings that ovn-controller reads.
+func (h *Host) externalIDs(in inputs, tunnel tunnel) map[string]string {
+	ids := map[string]string{
+		"system-id":                   h.config.NodeName,
+		"hostname":                    h.config.NodeName,
+		"ovn-encap-type":              "geneve",
+		"ovn-encap-ip":                tunnel.address.String(),
+		"ovn-encap-csum":              strconv.FormatBool(h.config.EncapChecksum),
+		"ovn-monitor-all":             "true",
+		"ovn-bridge-datapath-type":    h.datapathType(),
+		"ovn-remote-probe-interval":   "30000",
+		"ovn-openflow-probe-interval": "30",
+	}
+	// Without an address the last one stays: the databases may only be restarting.
+	if len(in.remotes) > 0 {
+		ids["ovn-remote"] = strings.Join(in.remotes, ",")
+	}
+	return ids
+}
+
+func (h *Host) datapathType() string {
+	if h.config.Userspace {
+		return "netdev"
+	}
+	return "system"
+}
+
+const (
+	overhead4 = 58 // IPv4 20, UDP 8, Geneve 8 with OVN's option 8, inner Ethernet 14
+	overhead6 = 78
+)
+
+func (h *Host) setPodMTU(t tunnel) {
+	mtu := h.config.MTU
+	if mtu == 0 && t.address.Is4() {
+		mtu = t.mtu - overhead4
+	} else if mtu == 0 {
+		mtu = t.mtu - overhead6
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.podMTU = mtu
+}
+
+// nodePort puts ovn0 on the integration bridge, which ovn-controller makes.
+func (h *Host) nodePort(ctx context.Context, session *vsdb.Session, join *Join) error {
+	bridge := session.Bridge(IntegrationBridge)
+	if bridge == nil {
+		return waitingFor("ovn-controller to make bridge %s", IntegrationBridge)
+	}
+	if join == nil {
+		return waitingFor("the controller to give the node its address on the join subnet")
+	}
+	ids := map[string]string{"iface-id": "node-" + h.config.NodeName, "vendor": "woven"}
+	mac, mtu := join.MAC.String(), h.PodMTU("")
+	iface := session.Interface(NodeInterface)
+	if iface == nil || session.Port(NodeInterface) == nil {
+		port := vsdb.NewPort{
+			Bridge: bridge, Name: NodeInterface, Type: "internal", MAC: mac, MTURequest: mtu, ExternalIDs: ids,
+		}
+		if err := session.Transact(ctx, port.Add()...); err != nil {
+			return fmt.Errorf("adding port %s: %w", NodeInterface, err)
+		}
+		return nil
+	}
+	ops := iface.SetExternalIDs(ids)
+	if iface.MAC == nil || *iface.MAC != mac || iface.MTURequest == nil || *iface.MTURequest != mtu {
+		ops = append(ops, iface.Update(ovsdb.Row{"mac": vsdb.Set(mac), "mtu_request": vsdb.Set(mtu)})...)
+	}
+	if err := session.Transact(ctx, ops...); err != nil {
+		return fmt.Errorf("changing port %s: %w", NodeInterface, err)
+	}
+	return nil
+}
+
+// desired is the kernel's state as it should be.
+func (h *Host) desired(in inputs, t tunnel) State {
+	want := State{
+		Links:     map[string]Link{NodeInterface: {Up: true, SoftChecksum: h.config.Userspace}},
+		Addresses: map[string][]netip.Prefix{NodeInterface: in.node.Join.Addresses},
+		Sysctls: map[string]string{
+			"net/ipv4/ip_forward": "1",
+			// Answers may come back over another interface than the request went out.
+			"net/ipv4/conf/" + NodeInterface + "/rp_filter": "2",
+		},
+	}
+	if t.bridge != "" {
+		want.Links[t.bridge] = Link{Up: true, SoftChecksum: true}
+		want.Addresses[t.bridge] = t.saved.Addresses
+		want.Routes = append(want.Routes, t.saved.routesOver(t.bridge)...)
+	}
+	all, natted, routed := in.clusterCIDRs()
+	for _, cidr := range routed {
+		i := slices.IndexFunc(in.node.Join.Gateways, func(g netip.Addr) bool { return g.Is4() == cidr.Addr().Is4() })
+		if i >= 0 {
+			want.Routes = append(want.Routes, Route{
+				Dst: cidr, Gateway: in.node.Join.Gateways[i], Link: NodeInterface, Protocol: protocolWoven,
+			})
+		}
+	}
+	for _, address := range in.node.Join.Addresses {
+		if address.Addr().Is6() {
+			want.Sysctls["net/ipv6/conf/all/forwarding"] = "1"
+		}
+		all = append(all, address.Masked())
+	}
+	all = append(all, h.config.ServiceCIDRs...)
+	want.NAT = NAT{Sources: natted, Cluster: withoutContained(all)}
+	return want
+}
+
+// kernel makes the kernel's state what it should be.
+func (h *Host) kernel(want State) error {
+	have, err := Observe(want)
+	if err != nil {
+		return err
+	}
+	plan := Diff(want, have)
+	if plan.Empty() {
+		return nil
+	}
+	h.log.Info("configuring the kernel", "changes", strings.Split(plan.String(), "\n"))
+	return Apply(plan)
+}
+
+// missing tells what keeps the node from attaching pods.
+func (h *Host) missing(in inputs, session *vsdb.Session) error {
+	iface := session.Interface(NodeInterface)
+	switch {
+	case iface == nil || iface.Error != nil:
+		return waitingFor("vswitchd to make %s", NodeInterface)
+	case !iface.Working():
+		return waitingFor("vswitchd to open %s", NodeInterface)
+	case len(in.remotes) == 0:
+		return waitingFor("the southbound database to have an address")
+	case !iface.Installed():
+		return waitingFor("OVN to install the flows of %s", NodeInterface)
+	}
+	return linkUp(NodeInterface)
+}

@@ -1,0 +1,195 @@
+package host
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// State is what the kernel has, or should have, of what is Woven's on a node.
+type State struct {
+	Links     map[string]Link
+	Addresses map[string][]netip.Prefix // by link: all but link-local ones
+	Routes    []Route
+	Sysctls   map[string]string
+	NAT       NAT
+}
+
+// Link is a network device.
+type Link struct {
+	Index        int // 0 in what should be
+	Up           bool
+	MTU          int // 0: whatever it is
+	SoftChecksum bool
+}
+
+// Route is an entry of the main routing table.
+type Route struct {
+	Dst      netip.Prefix `json:"dst"`
+	Gateway  netip.Addr   `json:"gw,omitzero"`
+	Link     string       `json:"dev"`
+	Source   netip.Addr   `json:"src,omitzero"`
+	Metric   int          `json:"metric,omitempty"`
+	Protocol int          `json:"proto,omitempty"`
+}
+
+func (r Route) String() string {
+	text := r.Dst.String()
+	if r.Gateway.IsValid() {
+		text += " via " + r.Gateway.String()
+	}
+	return text + " dev " + r.Link
+}
+
+// protocolWoven marks our routes, so that those of subnets that are gone can be told from everybody else's.
+const protocolWoven = 0x57 // 'W'
+
+// NAT is which traffic leaves with the node's address: what comes from Sources and does not go to Cluster.
+type NAT struct {
+	Sources []netip.Prefix
+	Cluster []netip.Prefix
+	// Broken is set in what is when the rules themselves are not ours or not there.
+	Broken bool
+}
+
+// Plan is the difference between two states, in the order in which it is applied.
+type Plan struct {
+	Sysctls         map[string]string
+	Links           map[string]Link
+	AddressesAdd    []LinkAddress
+	AddressesDelete []LinkAddress
+	RoutesAdd       []Route
+	RoutesDelete    []Route
+	NAT             *NATPlan
+}
+
+// LinkAddress is an address on a link.
+type LinkAddress struct {
+	Link    string
+	Address netip.Prefix
+}
+
+// NATPlan is the difference between two NATs. Rebuild has all elements in the Adds.
+type NATPlan struct {
+	Rebuild                   bool
+	SourcesAdd, SourcesDelete []netip.Prefix
+	ClusterAdd, ClusterDelete []netip.Prefix
+}
+
+// Diff finds what leads from have to want. Links that do not exist are left out, with all that is on them: their
+// appearance is an event of its own.
+func Diff(want, have State) Plan {
+	plan := Plan{Sysctls: map[string]string{}, Links: map[string]Link{}}
+	for key, value := range want.Sysctls {
+		if have.Sysctls[key] != value {
+			plan.Sysctls[key] = value
+		}
+	}
+	for name, link := range want.Links {
+		is, exists := have.Links[name]
+		if !exists {
+			continue
+		}
+		if link.Up && !is.Up || link.MTU != 0 && link.MTU != is.MTU || link.SoftChecksum && !is.SoftChecksum {
+			plan.Links[name] = link
+		}
+	}
+	diffAddresses(&plan, want, have)
+	diffRoutes(&plan, want, have)
+	plan.NAT = diffNAT(want.NAT, have.NAT)
+	return plan
+}
+
+func diffAddresses(plan *Plan, want, have State) {
+	for _, name := range slices.Sorted(maps.Keys(want.Addresses)) {
+		if _, exists := have.Links[name]; !exists {
+			continue
+		}
+		add, remove := diffSets(want.Addresses[name], have.Addresses[name])
+		for _, address := range add {
+			plan.AddressesAdd = append(plan.AddressesAdd, LinkAddress{name, address})
+		}
+		for _, address := range remove {
+			plan.AddressesDelete = append(plan.AddressesDelete, LinkAddress{name, address})
+		}
+	}
+}
+
+func diffRoutes(plan *Plan, want, have State) {
+	kept := map[netip.Prefix]bool{}
+	for _, route := range want.Routes {
+		if _, exists := have.Links[route.Link]; !exists {
+			continue
+		}
+		kept[route.Dst] = true
+		if !slices.Contains(have.Routes, route) {
+			plan.RoutesAdd = append(plan.RoutesAdd, route)
+		}
+	}
+	for _, route := range have.Routes {
+		// An added route replaces the one of the same destination.
+		if route.Protocol == protocolWoven && !kept[route.Dst] {
+			plan.RoutesDelete = append(plan.RoutesDelete, route)
+		}
+	}
+}
+
+func diffNAT(want, have NAT) *NATPlan {
+	plan := &NATPlan{Rebuild: have.Broken}
+	if have.Broken {
+		have = NAT{}
+	}
+	plan.SourcesAdd, plan.SourcesDelete = diffSets(want.Sources, have.Sources)
+	plan.ClusterAdd, plan.ClusterDelete = diffSets(want.Cluster, have.Cluster)
+	if !plan.Rebuild && len(plan.SourcesAdd)+len(plan.SourcesDelete)+len(plan.ClusterAdd)+len(plan.ClusterDelete) == 0 {
+		return nil
+	}
+	return plan
+}
+
+func diffSets[T comparable](want, have []T) (add, remove []T) {
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			add = append(add, w)
+		}
+	}
+	for _, h := range have {
+		if !slices.Contains(want, h) {
+			remove = append(remove, h)
+		}
+	}
+	return add, remove
+}
+
+// Empty tells whether there is nothing to do.
+func (p Plan) Empty() bool { return p.String() == "" }
+
+// String lists the plan, one change a line.
+func (p Plan) String() string {
+	var lines []string
+	line := func(format string, values ...any) { lines = append(lines, fmt.Sprintf(format, values...)) }
+	for _, key := range slices.Sorted(maps.Keys(p.Sysctls)) {
+		line("sysctl %s = %s", key, p.Sysctls[key])
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Links)) {
+		line("link %s: up %t mtu %d softchecksum %t", name, p.Links[name].Up, p.Links[name].MTU, p.Links[name].SoftChecksum)
+	}
+	for _, a := range p.AddressesAdd {
+		line("+address %s dev %s", a.Address, a.Link)
+	}
+	for _, a := range p.AddressesDelete {
+		line("-address %s dev %s", a.Address, a.Link)
+	}
+	for _, r := range p.RoutesAdd {
+		line("+route %s", r)
+	}
+	for _, r := range p.RoutesDelete {
+		line("-route %s", r)
+	}
+	if n := p.NAT; n != nil {
+		line("nat rebuild %t sources +%v -%v cluster +%v -%v", n.Rebuild, n.SourcesAdd, n.SourcesDelete, n.ClusterAdd, n.ClusterDelete)
+	}
+	return strings.Join(lines, "\n")
+}
