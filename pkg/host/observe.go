@@ -20,7 +20,14 @@ import (
 func Observe(want State) (State, error) {
 	have := State{Links: map[string]Link{}, Addresses: map[string][]netip.Prefix{}, Sysctls: map[string]string{}}
 	for key := range want.Sysctls {
-		have.Sysctls[key] = readSysctl(key)
+		text, err := os.ReadFile(filepath.Join(sysctlRoot, key))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return have, fmt.Errorf("reading sysctl %s: %w", key, err)
+		}
+		have.Sysctls[key] = strings.TrimSpace(string(text))
 	}
 	names := map[int]string{}
 	for name := range want.Links {
@@ -110,19 +117,10 @@ func ipNetOf(p netip.Prefix) *net.IPNet {
 
 const sysctlRoot = "/proc/sys"
 
-// readSysctl returns "" for what the kernel does not have: then there is nothing to set either.
-func readSysctl(key string) string {
-	text, err := os.ReadFile(filepath.Join(sysctlRoot, key))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
-}
-
 func writeSysctl(key, value string) error {
 	err := os.WriteFile(filepath.Join(sysctlRoot, key), []byte(value), 0o644)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // of a link that just went away, or of a family that the kernel lacks
+		return nil // of a link that went away just now
 	}
 	if err != nil {
 		return fmt.Errorf("setting sysctl %s: %w", key, err)

@@ -83,7 +83,8 @@ type NATPlan struct {
 func Diff(want, have State) Plan {
 	plan := Plan{Sysctls: map[string]string{}, Links: map[string]Link{}}
 	for key, value := range want.Sysctls {
-		if have.Sysctls[key] != value {
+		// What the kernel does not have cannot be set: the link is not there yet, or the family never will be.
+		if is, exists := have.Sysctls[key]; exists && is != value {
 			plan.Sysctls[key] = value
 		}
 	}

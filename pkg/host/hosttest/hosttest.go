@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -131,7 +132,7 @@ func (db *OVSDB) Recreate() {
 	db.run("ovsdb-tool", "create", conf, "/usr/share/openvswitch/vswitch.ovsschema")
 	db.Start()
 	db.VSCtl("init")
-	db.VSCtl("add-br", "br-int")
+	db.VSCtl("add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev")
 }
 
 // Start starts the server and returns when it listens.
@@ -169,4 +170,50 @@ func (db *OVSDB) run(name string, args ...string) string {
 		db.t.Fatalf("%s %v: %v: %s", name, args, err, out)
 	}
 	return string(out)
+}
+
+// VSwitchd starts a real ovs-vswitchd on the database, with its userspace datapath only, and returns what ends it.
+func (db *OVSDB) VSwitchd() (stop func()) {
+	db.t.Helper()
+	proc := exec.Command("ovs-vswitchd", db.Endpoint(), "--disable-system", "--no-chdir",
+		"--unixctl="+filepath.Join(db.dir, "vswitchd.ctl"), "-vconsole:off")
+	proc.Env = append(os.Environ(), "OVS_RUNDIR="+db.dir)
+	proc.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if err := proc.Start(); err != nil {
+		db.t.Fatal(err)
+	}
+	stopped := false
+	stop = func() {
+		if !stopped {
+			stopped = true
+			_ = proc.Process.Kill()
+			_ = proc.Wait()
+		}
+	}
+	db.t.Cleanup(func() {
+		stop()
+		removeTaps() // vswitchd makes its devices last longer than itself
+	})
+	return stop
+}
+
+func removeTaps() {
+	links, _ := netlink.LinkList()
+	for _, link := range links {
+		if link.Type() == "tuntap" || link.Type() == "tun" {
+			_ = netlink.LinkDel(link)
+		}
+	}
+}
+
+// Eventually fails the test unless a condition comes true soon.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never came true: %s", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }

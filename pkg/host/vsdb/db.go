@@ -153,7 +153,7 @@ func (d *DB) open(ctx context.Context) (*Session, error) {
 		UpdateFunc: func(table string, _, row model.Model) { session.event(table, row, true) },
 		DeleteFunc: func(table string, row model.Model) { session.event(table, row, false) },
 	})
-	if _, err := session.client.MonitorAll(ctx); err != nil {
+	if _, err := session.client.Monitor(ctx, monitor(session.client)); err != nil {
 		session.client.Close()
 		return nil, fmt.Errorf("monitoring: %w", err)
 	}

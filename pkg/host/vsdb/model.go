@@ -1,6 +1,9 @@
 package vsdb
 
-import "github.com/ovn-kubernetes/libovsdb/model"
+import (
+	"github.com/ovn-kubernetes/libovsdb/client"
+	"github.com/ovn-kubernetes/libovsdb/model"
+)
 
 // The models name only the columns that the daemon reads. The generated ones (pkg/ovs/vswitch) name all, and libovsdb
 // refuses a server whose schema lacks one of them: a node's Open vSwitch may be older or newer than the one Woven was
@@ -63,4 +66,18 @@ func databaseModel() (model.ClientDBModel, error) {
 	return model.NewClientDBModel(TableRoot, map[string]model.Model{
 		TableRoot: &Root{}, TableBridge: &Bridge{}, TablePort: &Port{}, TableInterface: &Interface{},
 	})
+}
+
+// monitor asks for the columns of the models and no others. Without their names libovsdb asks for all that the server's
+// schema has, and then stumbles over each update of one that the model lacks.
+func monitor(c client.Client) *client.Monitor {
+	root, bridge, port, iface := &Root{}, &Bridge{}, &Port{}, &Interface{}
+	return c.NewMonitor(
+		client.WithTable(root, &root.Bridges, &root.ExternalIDs, &root.OtherConfig),
+		client.WithTable(bridge, &bridge.Name, &bridge.DatapathType, &bridge.FailMode, &bridge.Ports,
+			&bridge.ExternalIDs, &bridge.OtherConfig),
+		client.WithTable(port, &port.Name, &port.Interfaces),
+		client.WithTable(iface, &iface.Name, &iface.Type, &iface.MAC, &iface.MTURequest, &iface.Ofport, &iface.Error,
+			&iface.ExternalIDs),
+	)
 }

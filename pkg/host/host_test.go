@@ -1,0 +1,299 @@
+package host
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/vishvananda/netlink"
+
+	"github.com/woven-cni/woven/pkg/host/hosttest"
+	"github.com/woven-cni/woven/pkg/host/vsdb"
+)
+
+func TestMain(m *testing.M) { hosttest.Main(m) }
+
+// rig is a node with one interface for tunnels, a real Open vSwitch, and a test that plays ovn-controller.
+type rig struct {
+	*testing.T
+	*Host
+	ovs *hosttest.OVSDB
+}
+
+const nicName = "eth1"
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{T: t, ovs: hosttest.NewOVSDB(t)}
+	nic := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: nicName, MTU: 1500}, PeerName: "wire"}
+	must(t, netlink.LinkAdd(nic))
+	t.Cleanup(func() { _ = netlink.LinkDel(nic) })
+	must(t, netlink.LinkSetUp(nic))
+	must(t, netlink.AddrAdd(nic, &netlink.Addr{IPNet: ipNetOf(netip.MustParsePrefix("172.30.0.1/24"))}))
+	must(t, netlink.RouteAdd(&netlink.Route{
+		Dst: ipNetOf(netip.MustParsePrefix("192.0.2.0/24")), Gw: net.ParseIP("172.30.0.254"), LinkIndex: nic.Attrs().Index,
+	}))
+	t.Cleanup(func() { _ = applyNATDelete() })
+	return r
+}
+
+// start starts a daemon's part and returns what ends it.
+func (r *rig) start() (stop func()) {
+	log := testr.NewWithOptions(r.T, testr.Options{Verbosity: 1})
+	db := vsdb.New(r.ovs.Endpoint(), log)
+	r.Host = New(Config{
+		NodeName: "node1", Interface: "nothing,eth[1-9]", Userspace: true, EncapChecksum: true,
+		ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")},
+	}, db, log)
+	ctx, cancel := context.WithCancel(context.Background())
+	var ended sync.WaitGroup
+	ended.Go(func() { _ = db.Run(ctx) })
+	ended.Go(func() {
+		if err := r.Host.Run(ctx); err != nil {
+			r.Error(err)
+		}
+	})
+	r.SetNode(node1())
+	r.SetRemotes([]string{"tcp:172.31.0.1:6642"})
+	r.SetSubnet(Subnet{Name: "join", Join: true, Routed: true, CIDRs: cidrs("100.64.0.0/16")})
+	r.SetSubnet(Subnet{Name: "ovn-default", Routed: true, NAT: true, CIDRs: cidrs("10.16.0.0/16", "fd00:10:16::/64")})
+	r.SetSubnet(Subnet{Name: "other-vpc", CIDRs: cidrs("10.99.0.0/16")})
+	return sync.OnceFunc(func() { cancel(); ended.Wait() })
+}
+
+func node1() Node {
+	mac, _ := net.ParseMAC("0a:58:64:40:00:02")
+	return Node{
+		InternalIPs: []netip.Addr{netip.MustParseAddr("172.31.0.1")},
+		Join: &Join{
+			MAC:       mac,
+			Addresses: cidrs("100.64.0.2/16", "fd00:100:64::2/64"),
+			Gateways:  []netip.Addr{netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("fd00:100:64::1")},
+		},
+	}
+}
+
+func cidrs(texts ...string) []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		out = append(out, netip.MustParsePrefix(text))
+	}
+	return out
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func applyNATDelete() error { return exec.Command("nft", "delete", "table", "inet", natTable).Run() }
+
+// install plays ovn-controller for ovn0.
+func (r *rig) install() {
+	r.Helper()
+	r.ovs.VSCtl("set", "Interface", NodeInterface, "external_ids:ovn-installed=true")
+}
+
+func (r *rig) awaitReady() {
+	r.Helper()
+	hosttest.Eventually(r, "the node is ready", func() bool { return r.Ready() == nil })
+}
+
+func (r *rig) has(what string, want State) {
+	r.Helper()
+	var plan Plan
+	deadline := func() bool {
+		have, err := Observe(want)
+		if err != nil {
+			r.Fatal(err)
+		}
+		plan = Diff(want, have)
+		return len(have.Links) == len(want.Links) && plan.Empty()
+	}
+	defer func() {
+		if r.Failed() {
+			r.Logf("%s: what differs: %s", what, plan)
+		}
+	}()
+	hosttest.Eventually(r, what, deadline)
+}
+
+// whole is the state of a node that is whole.
+func whole() State {
+	return State{
+		Links: map[string]Link{NodeInterface: {Up: true, MTU: 1442, SoftChecksum: true}, "br-eth1": {Up: true}, nicName: {Up: true}},
+		Addresses: map[string][]netip.Prefix{
+			NodeInterface: cidrs("100.64.0.2/16", "fd00:100:64::2/64"),
+			"br-eth1":     cidrs("172.30.0.1/24"),
+			nicName:       nil,
+		},
+		Routes: []Route{
+			{Dst: cidrs("10.16.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: NodeInterface, Protocol: protocolWoven},
+			{Dst: cidrs("fd00:10:16::/64")[0], Gateway: netip.MustParseAddr("fd00:100:64::1"), Link: NodeInterface, Protocol: protocolWoven},
+			{Dst: cidrs("192.0.2.0/24")[0], Gateway: netip.MustParseAddr("172.30.0.254"), Link: "br-eth1", Protocol: 3},
+		},
+		Sysctls: map[string]string{"net/ipv4/ip_forward": "1"},
+		NAT: NAT{
+			Sources: cidrs("10.16.0.0/16", "fd00:10:16::/64"),
+			Cluster: cidrs("10.16.0.0/16", "100.64.0.0/16", "10.96.0.0/12", "fd00:10:16::/64", "fd00:100:64::/64"),
+		},
+	}
+}
+
+func TestNodeComesUpAndHeals(t *testing.T) {
+	r := newRig(t)
+	stopSwitch := r.ovs.VSwitchd()
+	stop := r.start()
+	defer func() { stop() }()
+	hosttest.Eventually(t, "ovn0 in Open vSwitch", func() bool {
+		return exec.Command("ovs-vsctl", "--db="+r.ovs.Endpoint(), "--no-wait", "get", "Interface", NodeInterface, "name").Run() == nil
+	})
+	if err := r.Ready(); err == nil {
+		t.Error("the node is ready before OVN has installed anything")
+	}
+	r.install()
+	r.awaitReady()
+	r.has("all that a node needs", whole())
+	if mtu := r.PodMTU("ovn-default"); mtu != 1442 {
+		t.Errorf("pods' MTU is %d, want 1442", mtu)
+	}
+	ids := r.ovs.VSCtl("get", "Open_vSwitch", ".", "external_ids")
+	for _, want := range []string{
+		`system-id=node1`, `ovn-encap-ip="172.30.0.1"`, `ovn-remote="tcp:172.31.0.1:6642"`, `ovn-bridge-datapath-type=netdev`,
+	} {
+		if !strings.Contains(ids, want) {
+			t.Errorf("external_ids %s lack %s", ids, want)
+		}
+	}
+
+	for name, tamper := range map[string][]string{
+		"an address deleted":   {"ip", "addr", "del", "100.64.0.2/16", "dev", NodeInterface},
+		"a route deleted":      {"ip", "route", "del", "10.16.0.0/16"},
+		"a link down":          {"ip", "link", "set", NodeInterface, "down"},
+		"the bridge's address": {"ip", "addr", "flush", "dev", "br-eth1"},
+		"an address too many":  {"ip", "addr", "add", "100.64.9.9/16", "dev", NodeInterface},
+		"the rules deleted":    {"nft", "delete", "table", "inet", natTable},
+		"all rules deleted":    {"nft", "flush", "ruleset"},
+		"the rules flushed":    {"nft", "flush", "chain", "inet", natTable, natChain},
+		"an element deleted":   {"nft", "delete", "element", "inet", natTable, "sources4", "{ 10.16.0.0/16 }"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &rig{T: t, Host: r.Host, ovs: r.ovs}
+			if out, err := exec.Command(tamper[0], tamper[1:]...).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			r.has("healed", whole())
+		})
+	}
+
+	t.Run("vswitchd started again", func(t *testing.T) {
+		r := &rig{T: t, Host: r.Host, ovs: r.ovs}
+		stopSwitch()
+		for _, name := range []string{NodeInterface, "br-eth1"} { // as after a reboot
+			if out, err := exec.Command("ip", "link", "del", name).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+		}
+		r.ovs.VSwitchd()
+		r.has("healed", whole())
+		r.awaitReady()
+	})
+	t.Run("the daemon started again", func(t *testing.T) {
+		stop()
+		before := monitorEvents(t)
+		again := &rig{T: t, ovs: r.ovs}
+		stop = again.start()
+		again.awaitReady()
+		again.has("as before", whole())
+		if changed := before(); changed != "" {
+			t.Errorf("a restart changed %s", changed)
+		}
+	})
+}
+
+// monitorEvents tells what changes in nftables from now on.
+func monitorEvents(t *testing.T) func() string {
+	t.Helper()
+	list := func() string {
+		out, err := exec.Command("nft", "-a", "list", "table", "inet", natTable).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	before := list()
+	return func() string {
+		if after := list(); after != before { // handles and counters of rules made anew differ
+			return before + "\nto\n" + after
+		}
+		return ""
+	}
+}
+
+func TestSubnetsComeAndGo(t *testing.T) {
+	r := newRig(t)
+	r.ovs.VSwitchd()
+	stop := r.start()
+	defer stop()
+	hosttest.Eventually(t, "ovn0 is there", func() bool { _, err := netlink.LinkByName(NodeInterface); return err == nil })
+	r.SetSubnet(Subnet{Name: "web", Routed: true, CIDRs: cidrs("10.17.0.0/16")})
+	want := whole()
+	want.Routes = append(want.Routes, Route{
+		Dst: cidrs("10.17.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: NodeInterface, Protocol: protocolWoven,
+	})
+	want.NAT.Cluster = append(want.NAT.Cluster, cidrs("10.17.0.0/16")...)
+	r.has("with the new subnet", want)
+	r.SetSubnet(Subnet{Name: "web", Routed: true}) // refused by the controller: what was accepted stays
+	r.SetSubnet(Subnet{Name: "web2", Routed: true, NAT: true, CIDRs: cidrs("10.18.0.0/16")})
+	want.NAT.Cluster = append(want.NAT.Cluster, cidrs("10.18.0.0/16")...)
+	want.NAT.Sources = append(want.NAT.Sources, cidrs("10.18.0.0/16")...)
+	want.Routes = append(want.Routes, Route{
+		Dst: cidrs("10.18.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: NodeInterface, Protocol: protocolWoven,
+	})
+	r.has("with both", want)
+	r.DeleteSubnet("web")
+	r.DeleteSubnet("web2")
+	r.has("without", whole())
+}
+
+func TestDiffOfEqualStatesIsEmpty(t *testing.T) {
+	if plan := Diff(whole(), whole()); !plan.Empty() {
+		t.Errorf("plan %s", plan)
+	}
+}
+
+func TestIntervalsAreReadBackAsPrefixes(t *testing.T) {
+	for _, f := range families {
+		want := cidrs("10.0.0.0/16", "10.1.0.0/16", "192.168.1.7/32", "240.0.0.0/4")
+		if !f.is4 {
+			want = cidrs("2001:db8::/64", "2001:db8:0:1::/64", "ff00::/8")
+		}
+		elements := f.elements(want)
+		slices.Reverse(elements)
+		if have := f.prefixes(elements); !slices.Equal(have, want) {
+			t.Errorf("%v came back as %v", want, have)
+		}
+	}
+}
+
+func TestChooseLink(t *testing.T) {
+	names := []string{"lo", "eth0", "eth1", "ens3f0", "ens3f1"}
+	for choice, want := range map[string]string{
+		"eth1": "eth1", "ens.*": "ens3f0", "bond0,eth0": "eth0", "th0": "", "bond.*, ens3f1": "ens3f1",
+	} {
+		if have, err := chooseLink(choice, names); err != nil || have != want {
+			t.Errorf("%q chose %q, %v; want %q", choice, have, err, want)
+		}
+	}
+	if _, err := chooseLink("eth[", names); err == nil {
+		t.Error("a bad expression was accepted")
+	}
+}
