@@ -4,30 +4,41 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 
 	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/woven-cni/woven/pkg/cni"
 )
 
 func main() {
-	skel.PluginMainFuncs(skel.CNIFuncs{
+	failure := struct {
+		CNIVersion string `json:"cniVersion,omitempty"`
+		*types.Error
+	}{}
+	// skel checks the environment and the configuration before it calls. What it prints for a failure lacks the
+	// version that the specification asks for.
+	forward := func(args *skel.CmdArgs) error {
+		conf, err := cni.ReadConf(args.StdinData)
+		if err != nil {
+			return err
+		}
+		failure.CNIVersion = conf.CNIVersion
+		request := cni.Request{Env: cni.Environ(), Config: args.StdinData}
+		answer, err := cni.Call(context.Background(), conf.ServerSocket, request)
+		if err != nil {
+			return err
+		}
+		_, err = os.Stdout.Write(answer)
+		return err
+	}
+	failure.Error = skel.PluginMainFuncsWithError(skel.CNIFuncs{
 		Add: forward, Del: forward, Check: forward, GC: forward, Status: forward,
 	}, cni.Versions, "woven-cni: the Woven network plugin")
-}
-
-// forward carries one call to the daemon. skel has checked the environment and the configuration by now, and prints
-// the error if there is one.
-func forward(args *skel.CmdArgs) error {
-	socket, err := cni.Socket(args.StdinData)
-	if err != nil {
-		return err
+	if failure.Error != nil {
+		_ = json.NewEncoder(os.Stdout).Encode(failure)
+		os.Exit(1)
 	}
-	answer, err := cni.Call(context.Background(), socket, cni.Request{Env: cni.Environ(), Config: args.StdinData})
-	if err != nil {
-		return err
-	}
-	_, err = os.Stdout.Write(answer)
-	return err
 }

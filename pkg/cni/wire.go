@@ -49,16 +49,11 @@ type NetConf struct {
 	ServerSocket string `json:"server_socket,omitempty"`
 }
 
-// Socket reads the path of the daemon's socket from a network configuration.
-func Socket(config []byte) (string, error) {
-	var conf struct {
-		ServerSocket string `json:"server_socket"`
-	}
+// ReadConf reads a network configuration and puts in the default socket.
+func ReadConf(config []byte) (NetConf, error) {
+	conf := NetConf{ServerSocket: DefaultSocket}
 	if err := json.Unmarshal(config, &conf); err != nil {
-		return "", types.NewError(types.ErrDecodingFailure, "decoding the network configuration", err.Error())
+		return conf, types.NewError(types.ErrDecodingFailure, "decoding the network configuration", err.Error())
 	}
-	if conf.ServerSocket == "" {
-		return DefaultSocket, nil
-	}
-	return conf.ServerSocket, nil
+	return conf, nil
 }
