@@ -1,6 +1,9 @@
 package ipam
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // Subnets is the subnets by name. Its lock is never held while a subnet's is.
 type Subnets struct {
@@ -48,4 +51,11 @@ func (s *Subnets) Delete(name string) (waiting []string) {
 		return nil
 	}
 	return subnet.close()
+}
+
+// All is a copy of the map, to go through without the lock.
+func (s *Subnets) All() map[string]*Subnet {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.byName)
 }

@@ -104,10 +104,10 @@ const (
 	DatapathUserspace = "userspace"
 )
 
-// Finalizers that Kube-OVN leaves on its objects. Nothing here needs one: they
-// are only ever taken off, so that objects which moved over can be deleted.
+// Finalizers. The first is Kube-OVN's too, so that objects which moved over can
+// be deleted on either side.
 const (
-	// FinalizerKubeOVN is what Kube-OVN puts on its objects.
+	// FinalizerKubeOVN keeps a Subnet while pods have addresses of it, and a Vpc while Subnets are in it.
 	FinalizerKubeOVN = "kubeovn.io/kube-ovn-controller"
 	// FinalizerKubeOVNOld is what older releases put on them.
 	FinalizerKubeOVNOld = "kube-ovn-controller"

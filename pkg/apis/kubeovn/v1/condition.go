@@ -16,6 +16,9 @@ const (
 	ConditionValidated ConditionType = "Validated"
 	// ConditionProgrammed is True when the OVN rows of the object are as the spec asks.
 	ConditionProgrammed ConditionType = "Programmed"
+	// ConditionImplemented is False while the spec asks for something that this version accepts and does not act on;
+	// its message lists the fields. Otherwise it is absent.
+	ConditionImplemented ConditionType = "Implemented"
 )
 
 // Reasons of a condition that is True.
