@@ -1,0 +1,229 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ovs"
+)
+
+// Feature is one kind of object and the OVN rows it stands for.
+type Feature[In any] struct {
+	// Name is the Owner.Feature of the rows, and the controller's name in logs and metrics.
+	Name string
+	// For is an empty object of the kind whose names are the keys.
+	For client.Object
+	// When filters events of For; nil lets every event through.
+	When predicate.Predicate
+	// Watches are the other kinds whose events change what a key wants.
+	Watches []Watch
+	// Sources are further places that keys come from, such as a freed address that a pod waits for.
+	Sources []source.Source
+	// Workers is how many keys are reconciled at once; 0 means one. Work waits on the network, not on the processor.
+	Workers int
+
+	// Gather reads caches. A vanished object gathers empty and is not an error.
+	Gather func(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error)
+	// Translate is pure. The zero Desired removes every row of the key.
+	Translate func(In) (ovs.Desired, Problems)
+	// Report tells Kubernetes how it went; it writes only what changed. Nil reports nothing.
+	Report func(ctx context.Context, key types.NamespacedName, in In, out Outcome) error
+}
+
+// Watch maps the events of another kind to the keys they concern.
+type Watch struct {
+	Kind client.Object
+	Map  handler.MapFunc
+	When []predicate.Predicate
+}
+
+// Outcome is how one reconcile went.
+type Outcome struct {
+	// Problems are the user's to mend. When one is blocking, nothing was sent and the last good rows stay.
+	Problems Problems
+	// Waiting is why nothing was sent although nothing is wrong: rows of other objects have to come or go first, or the
+	// database is away. The engine wakes the key when that changes.
+	Waiting error
+	// Err is what went wrong on our side; it is retried.
+	Err error
+	// InUse, which a feature's Report may set, is who keeps an object that is to be deleted.
+	InUse string
+	// Plan is what was sent; empty when there was nothing to do.
+	Plan ovs.Plan
+}
+
+// Programmed says whether OVN now holds exactly what the object asks for.
+func (o Outcome) Programmed() bool {
+	return o.Err == nil && o.Waiting == nil && len(o.Problems.Blocking()) == 0
+}
+
+// backoff bounds how long a failing key waits for its next try: the usual cause is a database that is away, and after
+// it is back nobody should have to wait for minutes.
+const (
+	backoffBase = 20 * time.Millisecond
+	backoffMax  = 5 * time.Second
+)
+
+// cacheSyncTimeout covers a first installation, where the controller may be up long before ovn-central is.
+const cacheSyncTimeout = 10 * time.Minute
+
+// Register adds the feature's controller to mgr. It works only on the leader; its sources fill its queue on a standby
+// too, so that a new leader starts at once.
+func Register[In any](mgr manager.Manager, db *ovs.DB, f Feature[In]) error {
+	r := &runner[In]{Feature: f, db: db, reader: mgr.GetClient(), events: mgr.GetEventRecorder("woven-controller")}
+	warm := true
+	c, err := controller.New(f.Name, mgr, controller.Options{
+		Reconciler:              r,
+		MaxConcurrentReconciles: max(f.Workers, 1),
+		CacheSyncTimeout:        cacheSyncTimeout,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](backoffBase, backoffMax),
+		EnableWarmup:            &warm,
+	})
+	if err != nil {
+		return fmt.Errorf("making controller %s: %w", f.Name, err)
+	}
+	sources := append([]source.Source{
+		source.Kind(mgr.GetCache(), f.For, &handler.EnqueueRequestForObject{}, when(f.When)...),
+		&dirtySource{db: db, feature: f.Name, drifted: &r.drifted},
+	}, f.Sources...)
+	for _, w := range f.Watches {
+		sources = append(sources, source.Kind(mgr.GetCache(), w.Kind, handler.EnqueueRequestsFromMapFunc(w.Map), w.When...))
+	}
+	for _, s := range sources {
+		if err := c.Watch(s); err != nil {
+			return fmt.Errorf("watching for controller %s: %w", f.Name, err)
+		}
+	}
+	return nil
+}
+
+func when(p predicate.Predicate) []predicate.Predicate {
+	if p == nil {
+		return nil
+	}
+	return []predicate.Predicate{p}
+}
+
+// runner is a Feature at work.
+type runner[In any] struct {
+	Feature[In]
+	db      *ovs.DB
+	reader  client.Reader
+	events  recorder.EventRecorder
+	drifted sync.Map // ctrl.Request -> string: keys whose rows someone else changed, and which rows
+}
+
+// Reconcile brings one key's rows to what its objects ask for, with at most one transaction.
+func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	started := time.Now()
+	drift, drifted := r.drifted.LoadAndDelete(req)
+	in, err := r.Gather(ctx, r.reader, req.NamespacedName)
+	if err != nil {
+		if drifted {
+			r.drifted.Store(req, drift)
+		}
+		return ctrl.Result{}, fmt.Errorf("gathering %s %s: %w", r.Name, req, err)
+	}
+	out := r.apply(ctx, req, in)
+	if !out.Plan.Empty() {
+		log.FromContext(ctx).Info("programmed", "ops", out.Plan.Len(), "took", time.Since(started).String())
+		log.FromContext(ctx).V(1).Info("plan", "plan", out.Plan.String())
+	}
+	if drifted {
+		r.tellHealed(ctx, req, out)
+	}
+	if r.Report != nil {
+		if err := r.Report(ctx, req.NamespacedName, in, out); err != nil {
+			return ctrl.Result{}, errors.Join(out.Err, fmt.Errorf("reporting %s %s: %w", r.Name, req, err))
+		}
+	}
+	return ctrl.Result{}, out.Err
+}
+
+func (r *runner[In]) apply(ctx context.Context, req ctrl.Request, in In) Outcome {
+	want, problems := r.Translate(in)
+	out := Outcome{Problems: problems}
+	if len(problems.Blocking()) > 0 {
+		return out
+	}
+	plan, err := r.db.Apply(ctx, ovs.Owner{Feature: r.Name, Key: Key(req.NamespacedName)}, want)
+	out.Plan = plan
+	var (
+		waiting *ovs.ErrWaiting
+		inUse   *ovs.ErrInUse
+		taken   *ovs.ErrTaken
+		refused *ovs.ErrRefused
+	)
+	switch {
+	case err == nil:
+	case errors.As(err, &waiting), errors.As(err, &inUse), errors.Is(err, ovs.ErrOffline):
+		out.Waiting = err
+	case errors.As(err, &taken):
+		out.Problems.Add("", v1.ReasonNameTaken, "%s", taken.Error())
+	case errors.As(err, &refused):
+		out.Problems.Add("", v1.ReasonInvalid, "%s", refused.Error())
+	default:
+		out.Err = fmt.Errorf("applying %s %s: %w", r.Name, req, err)
+	}
+	return out
+}
+
+// tellHealed leaves an Event on the object whose rows were changed by another hand and are now put back.
+func (r *runner[In]) tellHealed(ctx context.Context, req ctrl.Request, out Outcome) {
+	if out.Plan.Empty() || out.Err != nil {
+		return
+	}
+	obj := r.For.DeepCopyObject().(client.Object)
+	if err := r.reader.Get(ctx, req.NamespacedName, obj); err != nil {
+		return // the object went away meanwhile: nobody is left to tell
+	}
+	r.events.Eventf(obj, nil, "Warning", "Healed", "Heal", "put back OVN rows that were changed by hand: %s", shorten(out.Plan.String()))
+}
+
+// shorten keeps an event's note within the 1,024 bytes of the events API, and readable.
+func shorten(plan string) string {
+	const lines = 4
+	all := strings.Split(strings.TrimSpace(plan), "\n")
+	if len(all) > lines {
+		all = append(all[:lines:lines], fmt.Sprintf("and %d more", len(all)-lines))
+	}
+	text := strings.Join(all, "; ")
+	if len(text) > 900 {
+		text = text[:900] + "…"
+	}
+	return text
+}
+
+// Key is the owner key of an object: "namespace/name", or "name" for those of the whole cluster.
+func Key(n types.NamespacedName) string {
+	if n.Namespace == "" {
+		return n.Name
+	}
+	return n.Namespace + "/" + n.Name
+}
+
+// ParseKey is the inverse of Key.
+func ParseKey(key string) types.NamespacedName {
+	ns, name, found := strings.Cut(key, "/")
+	if !found {
+		return types.NamespacedName{Name: key}
+	}
+	return types.NamespacedName{Namespace: ns, Name: name}
+}
