@@ -1,0 +1,143 @@
+package vpc
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/reconcile"
+)
+
+// Defaults are the names of the objects that every cluster has.
+type Defaults struct{ Vpc, Subnet, Join string }
+
+// Feature is the Vpc feature: c writes status, and d names the Vpc whose traffic leaves by the nodes.
+func Feature(c client.Client, d Defaults) reconcile.Feature[In] {
+	f := &feature{client: c, defaults: d}
+	return reconcile.Feature[In]{
+		Name:      FeatureName,
+		For:       &v1.Vpc{},
+		When:      predicate.GenerationChangedPredicate{},
+		Watches:   []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.vpcOf}},
+		Gather:    f.gather,
+		Translate: Translate,
+		Report:    f.report,
+	}
+}
+
+type feature struct {
+	client   client.Client
+	defaults Defaults
+}
+
+// vpcOf is the Vpc that a Subnet is in: its status lists the Subnet.
+func (f *feature) vpcOf(_ context.Context, obj client.Object) []ctrl.Request {
+	name := obj.(*v1.Subnet).Spec.Vpc
+	if name == "" {
+		name = f.defaults.Vpc
+	}
+	return []ctrl.Request{{NamespacedName: types.NamespacedName{Name: name}}}
+}
+
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
+	in := In{Default: key.Name == f.defaults.Vpc}
+	var vpc v1.Vpc
+	if err := r.Get(ctx, key, &vpc); err != nil {
+		return in, client.IgnoreNotFound(err)
+	}
+	in.Vpc = &vpc
+	var subnets v1.SubnetList
+	if err := r.List(ctx, &subnets); err != nil {
+		return in, fmt.Errorf("listing subnets: %w", err)
+	}
+	for i := range subnets.Items {
+		s := &subnets.Items[i]
+		if s.Spec.Vpc == key.Name || s.Spec.Vpc == "" && in.Default {
+			in.Subnets = append(in.Subnets, s.Name)
+		}
+		if s.Name == f.defaults.Join && in.Default {
+			in.JoinGateways = gateways(s)
+		}
+	}
+	slices.Sort(in.Subnets)
+	return in, nil
+}
+
+// gateways are the router's own addresses on a subnet; none while its spec makes no sense, which its own condition says.
+func gateways(s *v1.Subnet) []netip.Addr {
+	prefixes, err := ipam.ParsePrefixes(s.Spec.CIDRBlock)
+	if err != nil {
+		return nil
+	}
+	given, err := ipam.ParseAddrs(s.Spec.Gateway)
+	if err != nil {
+		return nil
+	}
+	first := prefixes.FirstUsable()
+	var out []netip.Addr
+	for _, choice := range [][2]netip.Addr{{given.V4, first.V4}, {given.V6, first.V6}} {
+		if choice[0].IsValid() {
+			out = append(out, choice[0])
+		} else if choice[1].IsValid() {
+			out = append(out, choice[1])
+		}
+	}
+	return out
+}
+
+func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
+	if in.Vpc == nil {
+		return nil
+	}
+	if err := f.hold(ctx, in, out); err != nil || in.gone() {
+		return err
+	}
+	vpc := in.Vpc.DeepCopy()
+	st := &vpc.Status
+	if vpc.DeletionTimestamp != nil {
+		out.InUse = "subnets " + strings.Join(in.Subnets, ", ")
+	}
+	reconcile.SetConditions(&st.Conditions, vpc.Generation, out)
+	st.Standby, st.Default, st.Router, st.Subnets = out.Programmed(), in.Default, vpc.Name, in.Subnets
+	st.DefaultLogicalSwitch = vpc.Spec.DefaultSubnet
+	if in.Default && st.DefaultLogicalSwitch == "" {
+		st.DefaultLogicalSwitch = f.defaults.Subnet
+	}
+	if equality.Semantic.DeepEqual(st, &in.Vpc.Status) {
+		return nil
+	}
+	if err := f.client.Status().Patch(ctx, vpc, client.MergeFrom(in.Vpc)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the status of Vpc %s: %w", vpc.Name, err)
+	}
+	return nil
+}
+
+// hold keeps the object while Subnets are in it, and lets it go when its rows are gone.
+func (f *feature) hold(ctx context.Context, in In, out reconcile.Outcome) error {
+	vpc := in.Vpc.DeepCopy()
+	controllerutil.RemoveFinalizer(vpc, v1.FinalizerKubeOVNOld)
+	switch {
+	case vpc.DeletionTimestamp == nil:
+		controllerutil.AddFinalizer(vpc, v1.FinalizerKubeOVN)
+	case in.gone() && out.Programmed():
+		controllerutil.RemoveFinalizer(vpc, v1.FinalizerKubeOVN)
+	}
+	if slices.Equal(vpc.Finalizers, in.Vpc.Finalizers) {
+		return nil
+	}
+	if err := f.client.Patch(ctx, vpc, client.MergeFrom(in.Vpc)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("holding Vpc %s: %w", vpc.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package vpc
+
+import (
+	"net/netip"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/reconcile"
+)
+
+// In is all that a Vpc's rows depend on.
+type In struct {
+	// Vpc is nil when the object is gone.
+	Vpc *v1.Vpc
+	// Default says that this is the Vpc whose traffic leaves by the nodes.
+	Default bool
+	// Subnets are the names of the subnets in it; they only go into the status.
+	Subnets []string
+	// JoinGateways are the default Vpc's own addresses on the join subnet; empty for every other Vpc.
+	JoinGateways []netip.Addr
+}
+
+// routerOptions keep a router's state in proportion to its neighbours, not to its traffic (ovn-nb(5), Logical_Router).
+var routerOptions = map[string]string{
+	"always_learn_from_arp_request": "false",
+	"dynamic_neigh_routers":         "true",
+	"mac_binding_age_threshold":     "300",
+}
+
+// Translate makes the rows of one Vpc.
+func Translate(in In) (ovs.Desired, reconcile.Problems) {
+	var want ovs.Desired
+	if in.Vpc == nil || in.gone() {
+		return want, nil
+	}
+	name := in.Vpc.Name
+	want.Add(Router(name), &nb.LogicalRouter{Name: name, Options: routerOptions})
+	want.Add(Balancers(name), &nb.LoadBalancerGroup{Name: name})
+	for _, gateway := range in.JoinGateways {
+		family, everywhere := "v4", "0.0.0.0/0"
+		if gateway.Is6() {
+			family, everywhere = "v6", "::/0"
+		}
+		// The routing stage has to let a packet through before the policy stage can send it to its own node; the next
+		// hop named here is only used by a packet that no node's policy takes, which then goes nowhere.
+		want.Add(defaultRoute(name, family), &nb.LogicalRouterStaticRoute{IPPrefix: everywhere, Nexthop: gateway.String()}).
+			In(ovs.RouterStaticRoutes.Of(Router(name)))
+	}
+	return want, notImplemented(&in.Vpc.Spec)
+}
+
+// gone says whether the Vpc is to be deleted and no Subnet is in it any more.
+func (in In) gone() bool { return in.Vpc.DeletionTimestamp != nil && len(in.Subnets) == 0 }
+
+// notImplemented lists what the spec asks for that a later version will do.
+func notImplemented(spec *v1.VpcSpec) reconcile.Problems {
+	var ps reconcile.Problems
+	later := func(set bool, field string) {
+		if set {
+			ps.Advise("spec."+field, v1.ReasonNotImplemented, "not implemented yet; the rest of the Vpc is in force")
+		}
+	}
+	later(len(spec.StaticRoutes) > 0, "staticRoutes")
+	later(len(spec.PolicyRoutes) > 0, "policyRoutes")
+	later(len(spec.VpcPeerings) > 0, "vpcPeerings")
+	later(spec.EnableExternal, "enableExternal")
+	later(len(spec.ExtraExternalSubnets) > 0, "extraExternalSubnets")
+	later(spec.EnableBfd, "enableBfd")
+	later(spec.BFDPort != nil && spec.BFDPort.Enabled, "bfdPort")
+	return ps
+}
