@@ -1,0 +1,17 @@
+package subnet
+
+import "github.com/woven-cni/woven/pkg/ovs"
+
+// FeatureName is the Owner.Feature of a Subnet's rows.
+const FeatureName = "subnet"
+
+// Switch names the Logical_Switch of a Subnet.
+func Switch(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/switch") }
+
+func routerPort(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/router-port") }
+
+func switchPort(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/switch-port") }
+
+func localPolicy(subnet, family string) ovs.Sym {
+	return ovs.Sym("subnet/" + subnet + "/local-policy/" + family)
+}

@@ -1,0 +1,147 @@
+package subnet
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/vpc"
+)
+
+// In is all that a Subnet's rows depend on.
+type In struct {
+	// Subnet is nil when the object is gone.
+	Subnet *v1.Subnet
+	// DefaultVpc is the name of the Vpc whose traffic leaves by the nodes.
+	DefaultVpc string
+	// JoinSubnet is the name of the subnet of the nodes.
+	JoinSubnet string
+	// Balanced is whether subnets that do not say so get the Vpc's Services.
+	Balanced bool
+	// InUse is how many addresses of the subnet pods and nodes have; read only when the object is to be deleted.
+	InUse int
+	// Taken are the ranges that this subnet must keep clear of.
+	Taken []Taken
+}
+
+// Taken is a range that is spoken for, and by whom.
+type Taken struct {
+	Prefix netip.Prefix
+	// Reason is what the condition calls the collision.
+	Reason string
+	// Who completes "overlaps …" in the condition's message.
+	Who string
+}
+
+// localPolicyPriority is above every policy that sends traffic out by a node: what goes to a subnet stays in OVN.
+const localPolicyPriority = 31000
+
+// Translate makes the rows of one Subnet.
+func Translate(in In) (ovs.Desired, reconcile.Problems) {
+	var want ovs.Desired
+	if in.Subnet == nil || in.gone() {
+		return want, nil
+	}
+	s, problems := Parse(in.Subnet, in.DefaultVpc)
+	if len(problems.Blocking()) == 0 {
+		s.refuseTaken(in.Taken, &problems)
+	}
+	if len(problems.Blocking()) > 0 {
+		return want, problems
+	}
+	sw := want.Add(Switch(s.Name), &nb.LogicalSwitch{Name: s.Name})
+	if s.balanced(in) {
+		sw.Also(ovs.SwitchLoadBalancerGroups.Of(Switch(s.Name)).Row(vpc.Balancers(s.VPC)))
+	}
+	want.Add(routerPort(s.Name), &nb.LogicalRouterPort{
+		Name:     s.VPC + "-" + s.Name,
+		MAC:      routerMAC(s.VPC, s.Name),
+		Networks: s.gatewayNetworks(),
+	}).In(ovs.RouterPorts.Of(vpc.Router(s.VPC)))
+	want.Add(switchPort(s.Name), &nb.LogicalSwitchPort{
+		Name:      s.Name + "-" + s.VPC,
+		Type:      "router",
+		Addresses: []string{"router"},
+		Options:   map[string]string{"router-port": s.VPC + "-" + s.Name},
+	}).In(ovs.SwitchPorts.Of(Switch(s.Name)))
+	if s.VPC == in.DefaultVpc {
+		s.addLocalPolicies(&want)
+	}
+	return want, problems
+}
+
+// gone says whether the subnet is to be deleted and nobody has an address of it any more. Until then it carries its pods.
+func (in In) gone() bool { return in.Subnet.DeletionTimestamp != nil && in.InUse == 0 }
+
+// addLocalPolicies keeps what goes to the subnet within OVN, ahead of the nodes' policies for everything else.
+func (s Subnet) addLocalPolicies(want *ovs.Desired) {
+	for _, cidr := range s.prefixes() {
+		family := Family(cidr.Addr())
+		want.Add(localPolicy(s.Name, family), &nb.LogicalRouterPolicy{
+			Priority: localPolicyPriority,
+			Match:    fmt.Sprintf("%s.dst == %s", matchField(family), cidr),
+			Action:   nb.LogicalRouterPolicyActionAllow,
+		}).In(ovs.RouterPolicies.Of(vpc.Router(s.VPC)))
+	}
+}
+
+func (s Subnet) refuseTaken(taken []Taken, problems *reconcile.Problems) {
+	for _, cidr := range s.prefixes() {
+		for _, t := range taken {
+			if cidr.Overlaps(t.Prefix) {
+				problems.Add("spec.cidrBlock", t.Reason, "%s overlaps %s", cidr, t.Who)
+			}
+		}
+	}
+}
+
+func (s Subnet) balanced(in In) bool {
+	if s.EnableLB != nil {
+		return *s.EnableLB
+	}
+	// Nodes reach Services by kube-proxy; balancing their traffic a second time would only hide its source.
+	return in.Balanced && s.Name != in.JoinSubnet
+}
+
+func (s Subnet) gatewayNetworks() []string {
+	var networks []string
+	for _, cidr := range s.prefixes() {
+		networks = append(networks, netip.PrefixFrom(s.gateway(cidr), cidr.Bits()).String())
+	}
+	return networks
+}
+
+// routerMAC is the same for ever: pods keep the gateway's MAC in their neighbour tables while OVN's databases are made
+// anew. The first byte marks it as unicast and locally administered (IEEE 802).
+func routerMAC(vpc, subnet string) string {
+	sum := sha256.Sum256([]byte(vpc + "/" + subnet))
+	return net.HardwareAddr(append([]byte{0x0e}, sum[:5]...)).String()
+}
+
+// PortAddress is a lease as OVN writes it: "MAC v4 v6" (ovn-nb(5), Logical_Switch_Port.addresses).
+func PortAddress(l ipam.Lease) string {
+	parts := []string{l.MAC.String()}
+	for _, a := range []netip.Addr{l.V4, l.V6} {
+		if a.IsValid() {
+			parts = append(parts, a.String())
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// Family is "v4" or "v6": the last part of the names of rows that exist once a family.
+func Family(a netip.Addr) string {
+	if a.Is4() {
+		return "v4"
+	}
+	return "v6"
+}
+
+func matchField(family string) string { return "ip" + family[1:] }
