@@ -1,0 +1,142 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+// Config names the objects that nodes hang from.
+type Config struct{ DefaultVpc, JoinSubnet string }
+
+// Feature is the Node feature: it takes nodes' addresses from pools and tells each node its own by annotations.
+func Feature(c client.Client, pools *subnet.Pools, config Config) reconcile.Feature[In] {
+	f := &feature{client: c, pools: pools, config: config}
+	return reconcile.Feature[In]{
+		Name:    FeatureName,
+		For:     &corev1.Node{},
+		When:    relevant,
+		Watches: []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}}},
+		Sources: []source.Source{&subnet.FeedSource{Feed: pools.Waiting(), Enqueue: enqueue}},
+		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
+	}
+}
+
+type feature struct {
+	client client.Client
+	pools  *subnet.Pools
+	config Config
+}
+
+// relevant drops the heartbeats.
+var relevant = predicate.Funcs{
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := e.ObjectOld.(*corev1.Node), e.ObjectNew.(*corev1.Node)
+		return !slices.Equal(before.Status.Addresses, after.Status.Addresses) || !sameAnnotations(before, after)
+	},
+}
+
+func sameAnnotations(a, b client.Object) bool {
+	for _, key := range []string{v1.AnnotationIPAddress, v1.AnnotationMACAddress, v1.AnnotationCIDR, v1.AnnotationGateway, v1.AnnotationAllocated, v1.AnnotationLogicalSwitch, v1.AnnotationPortName} {
+		if a.GetAnnotations()[key] != b.GetAnnotations()[key] {
+			return false
+		}
+	}
+	return true
+}
+
+// whenJoin looks at every node again when the subnet of the nodes is edited.
+func (f *feature) whenJoin(ctx context.Context, obj client.Object) []ctrl.Request {
+	var nodes corev1.NodeList
+	if obj.GetName() != f.config.JoinSubnet || f.client.List(ctx, &nodes) != nil {
+		return nil
+	}
+	out := make([]ctrl.Request, len(nodes.Items))
+	for i := range nodes.Items {
+		out[i] = ctrl.Request{NamespacedName: types.NamespacedName{Name: nodes.Items[i].Name}}
+	}
+	return out
+}
+
+// enqueue takes the port names of nodes out of the owners that wait for an address; a pod's has a slash.
+func enqueue(q workqueue.TypedRateLimitingInterface[ctrl.Request], owner string) {
+	if name, ok := strings.CutPrefix(owner, PortName("")); ok && !strings.Contains(owner, "/") {
+		q.Add(subnet.Request(name))
+	}
+}
+
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
+	in := In{Name: key.Name}
+	if err := f.pools.AwaitSeed(ctx); err != nil {
+		return in, err
+	}
+	var node corev1.Node
+	if err := r.Get(ctx, key, &node); err != nil {
+		return in, client.IgnoreNotFound(err)
+	}
+	in.Exists, in.Node = true, &node
+	for _, a := range node.Status.Addresses {
+		if addr, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
+			in.HostAddrs = append(in.HostAddrs, addr)
+		}
+	}
+	var join v1.Subnet
+	if err := r.Get(ctx, types.NamespacedName{Name: f.config.JoinSubnet}, &join); err != nil {
+		in.Shortage = fmt.Errorf("subnet %s: %w", f.config.JoinSubnet, err)
+		return in, client.IgnoreNotFound(err)
+	}
+	s, problems := subnet.Parse(&join, f.config.DefaultVpc)
+	if wrong := problems.Blocking(); len(wrong) > 0 {
+		in.Shortage = fmt.Errorf("subnet %s: %s", s.Name, wrong)
+		return in, nil
+	}
+	in.Join = s
+	in.Lease, in.Shortage = f.pools.Allocate(s, ipam.Request{Owner: PortName(key.Name)})
+	return in, nil
+}
+
+func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, out reconcile.Outcome) error {
+	if !in.Exists {
+		if out.Programmed() {
+			f.pools.Release(PortName(key.Name))
+		}
+		return nil
+	}
+	if !out.Programmed() {
+		return nil
+	}
+	node := in.Node.DeepCopy()
+	if node.Annotations == nil {
+		node.Annotations = map[string]string{}
+	}
+	node.Annotations[v1.AnnotationAllocated] = "true"
+	node.Annotations[v1.AnnotationIPAddress] = in.Lease.Addrs.String()
+	node.Annotations[v1.AnnotationMACAddress] = in.Lease.MAC.String()
+	node.Annotations[v1.AnnotationCIDR] = in.Join.CIDRs.String()
+	node.Annotations[v1.AnnotationGateway] = in.Join.Gateways.String()
+	node.Annotations[v1.AnnotationLogicalSwitch] = in.Join.Name
+	node.Annotations[v1.AnnotationPortName] = PortName(key.Name)
+	if sameAnnotations(node, in.Node) {
+		return nil
+	}
+	if err := f.client.Patch(ctx, node, client.MergeFrom(in.Node)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("telling node %s its addresses: %w", key.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,19 @@
+package node
+
+import "github.com/woven-cni/woven/pkg/ovs"
+
+// FeatureName is the Owner.Feature of a Node's rows.
+const FeatureName = "node"
+
+// PortName is the name of a node's switch port, of its IP object and the iface-id of its ovn0 interface.
+func PortName(node string) string { return "node-" + node }
+
+func port(node string) ovs.Sym { return ovs.Sym("node/" + node + "/port") }
+
+func egressPolicy(node, family string) ovs.Sym {
+	return ovs.Sym("node/" + node + "/egress-policy/" + family)
+}
+
+func hostPolicy(node, family string) ovs.Sym {
+	return ovs.Sym("node/" + node + "/host-policy/" + family)
+}

@@ -1,0 +1,106 @@
+package node
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
+	"github.com/woven-cni/woven/pkg/vpc"
+)
+
+// In is all that a Node's rows depend on.
+type In struct {
+	// Name is the node's.
+	Name string
+	// Exists is false when the object is gone.
+	Exists bool
+	// Node is the object, for the report.
+	Node *corev1.Node
+	// Join is the subnet that the nodes are on.
+	Join subnet.Subnet
+	// Lease is the node's address there; the zero Lease while none could be had, and Shortage says why.
+	Lease    ipam.Lease
+	Shortage error
+	// HostAddrs are the InternalIPs of the Node.
+	HostAddrs []netip.Addr
+}
+
+// Priorities of the router policies. They lie below subnet.localPolicyPriority, and a node's own address comes before
+// the way out.
+const (
+	hostPolicyPriority   = 30000
+	egressPolicyPriority = 29000
+)
+
+// Translate makes the rows of one Node.
+func Translate(in In) (ovs.Desired, reconcile.Problems) {
+	var want ovs.Desired
+	if !in.Exists || in.Shortage != nil {
+		return want, shortage(in)
+	}
+	want.Add(port(in.Name), &nb.LogicalSwitchPort{
+		Name: PortName(in.Name),
+		// No port security: a node forwards for the outside, with the addresses of the outside.
+		Addresses: []string{subnet.PortAddress(in.Lease)},
+	}).In(ovs.SwitchPorts.Of(subnet.Switch(in.Join.Name)))
+	for _, own := range []netip.Addr{in.Lease.V4, in.Lease.V6} {
+		if !own.IsValid() {
+			continue
+		}
+		in.addEgressPolicy(&want, own)
+		in.addHostPolicies(&want, own)
+	}
+	return want, nil
+}
+
+func shortage(in In) reconcile.Problems {
+	var ps reconcile.Problems
+	if in.Exists {
+		ps.Add("", v1.ReasonNoFreeAddress, "the node gets no address on subnet %s: %v", in.Join.Name, in.Shortage)
+	}
+	return ps
+}
+
+// addEgressPolicy sends what leaves the cluster from a pod of this node to the node.
+//
+// The router's pipeline runs on the chassis of the pod that sends, so asking where the node's own port is resident
+// selects the pods of the node, without a group that every pod has to join, and each chassis installs one such flow,
+// however many nodes and subnets there are. See docs/adr/0003-distributed-gateway.md.
+func (in In) addEgressPolicy(want *ovs.Desired, own netip.Addr) {
+	family := subnet.Family(own)
+	want.Add(egressPolicy(in.Name, family), &nb.LogicalRouterPolicy{
+		Priority: egressPolicyPriority,
+		Match:    fmt.Sprintf("ip%s && is_chassis_resident(%q)", family[1:], PortName(in.Name)),
+		Action:   nb.LogicalRouterPolicyActionReroute,
+		Nexthops: []string{own.String()},
+	}).In(ovs.RouterPolicies.Of(vpc.Router(in.Join.VPC)))
+}
+
+// addHostPolicies brings what is addressed to the node itself to it through OVN, so that a node sees the address of
+// the pod that calls, wherever the pod runs.
+func (in In) addHostPolicies(want *ovs.Desired, own netip.Addr) {
+	var hosts []string
+	for _, host := range in.HostAddrs {
+		if host.Is4() == own.Is4() {
+			hosts = append(hosts, host.String())
+		}
+	}
+	if len(hosts) == 0 {
+		return
+	}
+	family := subnet.Family(own)
+	want.Add(hostPolicy(in.Name, family), &nb.LogicalRouterPolicy{
+		Priority: hostPolicyPriority,
+		Match:    fmt.Sprintf("ip%s.dst == {%s}", family[1:], strings.Join(hosts, ", ")),
+		Action:   nb.LogicalRouterPolicyActionReroute,
+		Nexthops: []string{own.String()},
+	}).In(ovs.RouterPolicies.Of(vpc.Router(in.Join.VPC)))
+}
