@@ -1,0 +1,79 @@
+package pod
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+// workers wait on the network nearly all the time; the engine joins their transactions.
+const workers = 32
+
+// Parts are what the Pod feature works with.
+type Parts struct {
+	// Client patches pods.
+	Client client.Client
+	// Chooser picks subnets and Pools gives their addresses.
+	Chooser *subnet.Chooser
+	Pools   *subnet.Pools
+	// Events tells users why a pod has no address.
+	Events recorder.EventRecorder
+}
+
+// Feature is the Pod feature.
+func Feature(parts Parts) reconcile.Feature[In] {
+	f := &feature{parts}
+	return reconcile.Feature[In]{
+		Name:    FeatureName,
+		For:     &corev1.Pod{},
+		When:    relevant,
+		Watches: []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.wake}},
+		Sources: []source.Source{&subnet.FeedSource{Feed: parts.Pools.Waiting(), Enqueue: enqueue}},
+		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
+	}
+}
+
+type feature struct{ Parts }
+
+// wake lets the pods look again that a subnet had no place for. It runs on the subnet's event, so that what they read is
+// not older than what woke them.
+func (f *feature) wake(_ context.Context, obj client.Object) []ctrl.Request {
+	f.Pools.Wake(obj.GetName())
+	return nil
+}
+
+// Attached says whether the pod has, or is about to have, an interface of ours.
+func Attached(pod *corev1.Pod) bool {
+	return !pod.Spec.HostNetwork && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+}
+
+// relevant drops what cannot change a pod's row or annotations: nearly all of a pod's updates are its kubelet's.
+var relevant = predicate.Funcs{
+	CreateFunc: func(e event.CreateEvent) bool { return Attached(e.Object.(*corev1.Pod)) },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := e.ObjectOld.(*corev1.Pod), e.ObjectNew.(*corev1.Pod)
+		return Attached(before) != Attached(after) || before.UID != after.UID ||
+			Attached(after) && !maps.Equal(before.Annotations, after.Annotations)
+	},
+	DeleteFunc: func(e event.DeleteEvent) bool { return !e.Object.(*corev1.Pod).Spec.HostNetwork },
+}
+
+// enqueue takes the pods out of the owners that wait for an address: their keys have a slash.
+func enqueue(q workqueue.TypedRateLimitingInterface[ctrl.Request], owner string) {
+	if strings.Contains(owner, "/") {
+		q.Add(subnet.Request(owner))
+	}
+}

@@ -1,0 +1,87 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
+	in := In{Key: key}
+	if err := f.Pools.AwaitSeed(ctx); err != nil {
+		return in, err
+	}
+	var pod corev1.Pod
+	if err := r.Get(ctx, key, &pod); err != nil {
+		return in, client.IgnoreNotFound(err)
+	}
+	in.Pod, in.Attached = &pod, Attached(&pod)
+	if !in.Attached {
+		return in, nil
+	}
+	request, err := request(&pod)
+	if err != nil {
+		in.Problems.Add("metadata.annotations", v1.ReasonInvalid, "%s", err)
+		return in, nil
+	}
+	candidates, unfit, err := f.Chooser.Choose(ctx, &pod)
+	if err != nil {
+		return in, err
+	}
+	for name, why := range unfit {
+		in.Problems.Add("", v1.ReasonInvalid, "subnet %s %s", name, why)
+		f.Pools.Block(name, request.Owner)
+	}
+	f.allocate(&in, candidates, request)
+	return in, nil
+}
+
+// allocate takes addresses from the first candidate that has any.
+func (f *feature) allocate(in *In, candidates []subnet.Subnet, request ipam.Request) {
+	for _, s := range candidates {
+		lease, err := f.Pools.Allocate(s, request)
+		if err == nil {
+			in.Subnet, in.Lease, in.Problems = s, lease, nil
+			return
+		}
+		if errors.Is(err, ipam.ErrFull) {
+			in.Problems.Add("", v1.ReasonNoFreeAddress, "subnet %s (%s) is full; the pod starts as soon as an address is free", s.Name, s.CIDRs)
+			continue
+		}
+		in.Problems.Add("metadata.annotations", v1.ReasonInvalid, "subnet %s (%s): %s", s.Name, s.CIDRs, err)
+	}
+}
+
+// request is what the pod's annotations ask for. Once the pod is allocated they are our own answer, and asking for the
+// same again gets the same.
+func request(pod *corev1.Pod) (ipam.Request, error) {
+	r := ipam.Request{Owner: reconcile.Key(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})}
+	var err error
+	if r.Addrs, err = ipam.ParseAddrs(pod.Annotations[v1.AnnotationIPAddress]); err != nil {
+		return r, fmt.Errorf("%s: %w", v1.AnnotationIPAddress, err)
+	}
+	if text := pod.Annotations[v1.AnnotationMACAddress]; text != "" {
+		if r.MAC, err = ipam.ParseMAC(text); err != nil {
+			return r, fmt.Errorf("%s: %w", v1.AnnotationMACAddress, err)
+		}
+	}
+	switch family := pod.Annotations[v1.AnnotationIPFamily]; family {
+	case "":
+	case "ipv4":
+		r.Family = ipam.OnlyV4
+	case "ipv6":
+		r.Family = ipam.OnlyV6
+	default:
+		return r, fmt.Errorf("%s: %q is neither ipv4 nor ipv6", v1.AnnotationIPFamily, family)
+	}
+	return r, nil
+}

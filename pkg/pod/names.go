@@ -1,0 +1,18 @@
+package pod
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/woven-cni/woven/pkg/ovs"
+)
+
+// FeatureName is the Owner.Feature of a Pod's rows.
+const FeatureName = "pod"
+
+// PortName is the name of a Pod's switch port, of its IP object and the iface-id of its interface.
+func PortName(pod types.NamespacedName) string { return pod.Name + "." + pod.Namespace }
+
+// Port names the Logical_Switch_Port of a Pod.
+func Port(pod types.NamespacedName) ovs.Sym {
+	return ovs.Sym("pod/" + pod.Namespace + "/" + pod.Name + "/port")
+}
