@@ -1,0 +1,191 @@
+package ip
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/node"
+	"github.com/woven-cni/woven/pkg/pod"
+)
+
+// workers bound how many writes of IP objects are under way: they come after what pods wait for.
+const workers = 4
+
+// Register adds the controller of IP objects to mgr. A key is a pod's name, or a node's, which has no namespace.
+func Register(mgr manager.Manager) error {
+	warm := true
+	c, err := controller.New("ip", mgr, controller.Options{
+		Reconciler:              &reconciler{client: mgr.GetClient()},
+		MaxConcurrentReconciles: workers,
+		EnableWarmup:            &warm,
+	})
+	if err != nil {
+		return fmt.Errorf("making controller ip: %w", err)
+	}
+	self := &handler.EnqueueRequestForObject{}
+	for _, s := range []source.Source{
+		source.Kind[client.Object](mgr.GetCache(), &corev1.Pod{}, self, changed),
+		source.Kind[client.Object](mgr.GetCache(), &corev1.Node{}, self, changed),
+		source.Kind[client.Object](mgr.GetCache(), &v1.IP{}, handler.EnqueueRequestsFromMapFunc(holderOf)),
+	} {
+		if err := c.Watch(s); err != nil {
+			return fmt.Errorf("watching for controller ip: %w", err)
+		}
+	}
+	return nil
+}
+
+// changed drops the updates that cannot change the record.
+var changed = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	if !maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()) {
+		return true
+	}
+	before, isPod := e.ObjectOld.(*corev1.Pod)
+	if !isPod {
+		return false
+	}
+	after := e.ObjectNew.(*corev1.Pod)
+	return before.Spec.NodeName != after.Spec.NodeName || pod.Attached(before) != pod.Attached(after)
+}}
+
+// holderOf is the pod or node that an IP object speaks of.
+func holderOf(_ context.Context, obj client.Object) []ctrl.Request {
+	spec := &obj.(*v1.IP).Spec
+	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: spec.Namespace, Name: spec.PodName}}}
+}
+
+type reconciler struct{ client client.Client }
+
+// Reconcile makes the IP object of one pod or node what the annotations there say.
+func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	want, err := r.want(ctx, req.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	name := portName(req.NamespacedName)
+	var have v1.IP
+	err = r.client.Get(ctx, types.NamespacedName{Name: name}, &have)
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		return ctrl.Result{}, fmt.Errorf("reading IP %s: %w", name, err)
+	case errors.IsNotFound(err) && want == nil:
+		return ctrl.Result{}, nil
+	case errors.IsNotFound(err):
+		return ctrl.Result{}, ignoreExists(r.client.Create(ctx, want))
+	case want == nil && have.Labels[v1.LabelIPReserved] == "true":
+		return ctrl.Result{}, nil // a user made it to keep the address while the pod is away
+	case want == nil:
+		return ctrl.Result{}, client.IgnoreNotFound(r.client.Delete(ctx, &have))
+	default:
+		return ctrl.Result{}, r.update(ctx, &have, want)
+	}
+}
+
+func (r *reconciler) update(ctx context.Context, have, want *v1.IP) error {
+	next := have.DeepCopy()
+	next.Spec = want.Spec
+	if next.Labels == nil {
+		next.Labels = map[string]string{}
+	}
+	reserved := have.Labels[v1.LabelIPReserved]
+	maps.Copy(next.Labels, want.Labels)
+	if reserved == "true" {
+		next.Labels[v1.LabelIPReserved] = reserved
+	}
+	if equality.Semantic.DeepEqual(next, have) {
+		return nil
+	}
+	if err := r.client.Patch(ctx, next, client.MergeFrom(have)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("updating IP %s: %w", have.Name, err)
+	}
+	return nil
+}
+
+// want is the record that a pod or node should have, or nil. A pod has one from when it is scheduled, so that one write
+// tells all.
+func (r *reconciler) want(ctx context.Context, key types.NamespacedName) (*v1.IP, error) {
+	if key.Namespace == "" {
+		var n corev1.Node
+		if err := r.client.Get(ctx, key, &n); err != nil {
+			return nil, client.IgnoreNotFound(err)
+		}
+		return record(&n, n.Name), nil
+	}
+	var p corev1.Pod
+	if err := r.client.Get(ctx, key, &p); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if p.Spec.NodeName == "" || !pod.Attached(&p) {
+		return nil, nil
+	}
+	return record(&p, p.Spec.NodeName), nil
+}
+
+func record(holder client.Object, nodeName string) *v1.IP {
+	a := holder.GetAnnotations()
+	addrs, err := ipam.ParseAddrs(a[v1.AnnotationIPAddress])
+	if a[v1.AnnotationAllocated] != "true" || err != nil || addrs.IsZero() {
+		return nil
+	}
+	subnet := a[v1.AnnotationLogicalSwitch]
+	ip := &v1.IP{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: portName(types.NamespacedName{Namespace: holder.GetNamespace(), Name: holder.GetName()}),
+			Labels: fitting(map[string]string{
+				subnet: "", v1.LabelSubnet: subnet, v1.LabelNodeName: nodeName, v1.LabelIPReserved: "false",
+			}),
+		},
+		Spec: v1.IPSpec{
+			PodName: holder.GetName(), Namespace: holder.GetNamespace(), Subnet: subnet, NodeName: nodeName,
+			IPAddress: addrs.String(), MACAddress: a[v1.AnnotationMACAddress],
+		},
+	}
+	if addrs.V4.IsValid() {
+		ip.Spec.V4IPAddress = addrs.V4.String()
+	}
+	if addrs.V6.IsValid() {
+		ip.Spec.V6IPAddress = addrs.V6.String()
+	}
+	return ip
+}
+
+// fitting leaves out the labels that cannot be: an object's name may be longer than a label.
+func fitting(labels map[string]string) map[string]string {
+	maps.DeleteFunc(labels, func(k, v string) bool {
+		return len(validation.IsQualifiedName(k)) > 0 || len(validation.IsValidLabelValue(v)) > 0
+	})
+	return labels
+}
+
+func portName(key types.NamespacedName) string {
+	if key.Namespace == "" {
+		return node.PortName(key.Name)
+	}
+	return pod.PortName(key)
+}
+
+// ignoreExists lets a record that is there already, and not in the cache yet, be found by its own event.
+func ignoreExists(err error) error {
+	if errors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
