@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/woven-cni/woven/pkg/ip"
+	"github.com/woven-cni/woven/pkg/node"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/pod"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/service"
+	"github.com/woven-cni/woven/pkg/subnet"
+	"github.com/woven-cni/woven/pkg/vpc"
+)
+
+// addFeatures is the list of all that the controller does.
+func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Options) error {
+	c, pools, events := mgr.GetClient(), subnet.NewPools(), mgr.GetEventRecorder("woven-controller")
+	chooser, err := subnet.NewChooser(ctx, c, mgr.GetFieldIndexer(), o.DefaultVpc, o.DefaultSubnet)
+	if err != nil {
+		return err
+	}
+	services, err := service.Feature(ctx, mgr.GetFieldIndexer(), o.DefaultVpc)
+	if err != nil {
+		return err
+	}
+	for _, add := range []func() error{
+		func() error { return metrics.Registry.Register(pools) },
+		func() error { return mgr.Add(&bootstrap{client: c, options: o}) }, func() error { return mgr.Add(&bootstrap{client: c, options: o}) },
+		func() error {
+			return mgr.Add(&pod.Seed{Reader: c, DB: db, Pools: pools, DefaultVpc: o.DefaultVpc, Log: mgr.GetLogger().WithName("seed")})
+		},
+		func() error {
+			return reconcile.Register(mgr, db, vpc.Feature(c, vpc.Defaults{Vpc: o.DefaultVpc, Subnet: o.DefaultSubnet, Join: o.JoinSubnet}))
+		},
+		func() error {
+			return reconcile.Register(mgr, db, subnet.Feature(c, pools, subnet.Config{
+				DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, EnableLB: o.EnableLB, ServicePrefixes: o.ServicePrefixes(),
+			}))
+		},
+		func() error {
+			return reconcile.Register(mgr, db, node.Feature(c, pools, node.Config{DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet}))
+		},
+		func() error {
+			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Events: events}))
+		},
+		func() error { return reconcile.Register(mgr, db, services) },
+		func() error { return ip.Register(mgr) },
+	} {
+		if err := add(); err != nil {
+			return fmt.Errorf("adding features: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+)
+
+// Options are the controller's settings. Flags that Kube-OVN has too keep its names and defaults.
+type Options struct {
+	// Namespace is where the controller and the Services of the OVN databases live.
+	Namespace string
+	// DefaultVpc, DefaultSubnet and JoinSubnet name the objects that the controller makes when they are missing.
+	DefaultVpc, DefaultSubnet, JoinSubnet string
+	// DefaultCIDR, DefaultGateway and DefaultExcludeIPs become the spec of the default Subnet.
+	DefaultCIDR, DefaultGateway, DefaultExcludeIPs string
+	// JoinCIDR becomes the spec of the join Subnet.
+	JoinCIDR string
+	// ServiceCIDR is what no Subnet may overlap: the cluster's Service addresses.
+	ServiceCIDR string
+	// EnableLB gives Subnets that do not say otherwise the Vpc's Services.
+	EnableLB bool
+	// NBAddr replaces the discovery of the northbound database: OVSDB endpoints with commas between.
+	NBAddr string
+	// LeaderElect is off only where a second controller cannot exist.
+	LeaderElect bool
+	// MetricsAddr is where /metrics, /healthz and /readyz are served.
+	MetricsAddr string
+}
+
+// AddFlags registers the options with fs.
+func (o *Options) AddFlags(fs *flag.FlagSet) {
+	fs.StringVar(&o.DefaultVpc, "cluster-router", v1.DefaultVpc, "name of the default Vpc and of its router")
+	fs.StringVar(&o.DefaultSubnet, "default-ls", v1.DefaultSubnet, "name of the default Subnet")
+	fs.StringVar(&o.DefaultCIDR, "default-cidr", "10.16.0.0/16", "CIDR of the default Subnet, one of each family with a comma between")
+	fs.StringVar(&o.DefaultGateway, "default-gateway", "", "gateway of the default Subnet; its first address when empty")
+	fs.StringVar(&o.DefaultExcludeIPs, "default-exclude-ips", "", "addresses of the default Subnet that are never given out")
+	fs.StringVar(&o.JoinSubnet, "node-switch", v1.JoinSubnet, "name of the Subnet of the nodes")
+	fs.StringVar(&o.JoinCIDR, "node-switch-cidr", "100.64.0.0/16", "CIDR of the Subnet of the nodes, one of each family with a comma between")
+	fs.StringVar(&o.ServiceCIDR, "service-cluster-ip-range", "10.96.0.0/12", "addresses of Services, one range of each family with a comma between")
+	fs.BoolVar(&o.EnableLB, "enable-lb", true, "give Subnets the Services of their Vpc unless they say otherwise")
+	fs.StringVar(&o.NBAddr, "ovn-nb-addr", "", "OVSDB endpoints of the northbound database; found by the Service ovn-nb when empty")
+	fs.BoolVar(&o.LeaderElect, "leader-elect", true, "work only while holding the Lease woven-controller")
+	fs.StringVar(&o.MetricsAddr, "metrics-bind-address", ":10660", "where /metrics, /healthz and /readyz are served")
+}
+
+// Complete fills in what the environment tells.
+func (o *Options) Complete() error {
+	o.Namespace = os.Getenv("POD_NAMESPACE")
+	if o.Namespace == "" {
+		o.Namespace = "kube-system"
+	}
+	return nil
+}
+
+// Validate refuses settings that cannot work, all of them at once.
+func (o *Options) Validate() error {
+	return errors.Join(
+		checkCIDRs("--default-cidr", o.DefaultCIDR),
+		checkCIDRs("--node-switch-cidr", o.JoinCIDR),
+		checkCIDRs("--service-cluster-ip-range", o.ServiceCIDR),
+	)
+}
+
+// ServicePrefixes are the ranges of ServiceCIDR.
+func (o *Options) ServicePrefixes() []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range strings.Split(o.ServiceCIDR, ",") {
+		if p, err := netip.ParsePrefix(strings.TrimSpace(text)); err == nil {
+			out = append(out, p.Masked())
+		}
+	}
+	return out
+}
+
+func checkCIDRs(name, text string) error {
+	for _, cidr := range strings.Split(text, ",") {
+		if _, err := netip.ParsePrefix(strings.TrimSpace(cidr)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
