@@ -1,0 +1,98 @@
+// Cluster runs a real Kubernetes cluster on this machine, for development and for the end-to-end tests. The Makefile of
+// the repository calls it; README.md beside go.mod explains what it makes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/cluster"
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/node"
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/sandbox"
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
+)
+
+func main() {
+	node.Main() // does not return in the helper processes of nodes
+	os.Exit(run())
+}
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	err := command().ExecuteContext(ctx)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return exit.ExitCode() // of a command in a node
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		return 1
+	}
+	return 0
+}
+
+// command is the tree of subcommands.
+func command() *cobra.Command {
+	root := &cobra.Command{Use: "cluster", Short: "A Kubernetes cluster on this machine", SilenceUsage: true, SilenceErrors: true}
+	checkout := root.PersistentFlags().String("checkout", ".", "root of the repository")
+	add := func(use, short string, do func(context.Context, sandbox.Dir) error) {
+		root.AddCommand(&cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := sandbox.Open(*checkout)
+			if err != nil {
+				return err
+			}
+			return do(cmd.Context(), dir)
+		}})
+	}
+	add("up", "start a cluster (NODES=3, IP_FAMILY=ipv4|ipv6|dual, CNI=woven|bridge|none)", up)
+	add("down", "end the cluster and check that nothing of it is left", cluster.Down)
+	add("reload", "put changed Go code into the running cluster", cluster.Reload)
+	add("status", "show the running cluster", cluster.Status)
+	add("demo", "print the matrix of who reaches whom", cluster.Demo)
+	add("images", "build Woven's images", cluster.Images)
+	add("deps", "make OVN's programs available to tests and print their directory", deps)
+	root.AddCommand(execCommand(checkout))
+	return root
+}
+
+func up(ctx context.Context, dir sandbox.Dir) error {
+	c, err := spec.FromEnv(os.Getenv)
+	if err != nil {
+		return err
+	}
+	return cluster.Up(ctx, dir, c)
+}
+
+func deps(ctx context.Context, dir sandbox.Dir) error {
+	bin, err := cluster.Deps(ctx, dir)
+	if err == nil {
+		fmt.Println(bin)
+	}
+	return err
+}
+
+// execCommand runs a command inside a node, as ssh would.
+func execCommand(checkout *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "exec NODE COMMAND...", Short: "run a command inside a node", Args: cobra.MinimumNArgs(2), DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := sandbox.Open(*checkout)
+			if err != nil {
+				return err
+			}
+			c, err := cluster.Exec(cmd.Context(), dir, args[0], args[1:])
+			if err != nil {
+				return err
+			}
+			c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+			return c.Run()
+		},
+	}
+}

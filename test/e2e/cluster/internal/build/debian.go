@@ -1,0 +1,162 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Suite is the Debian release of the nodes and of the images.
+const Suite = "trixie"
+
+// Mirror is where Debian packages come from.
+func Mirror() string {
+	if m := os.Getenv("DEBIAN_MIRROR"); m != "" {
+		return m
+	}
+	return "http://deb.debian.org/debian"
+}
+
+// nodePackages are the tools of a node, which are at the same time those that Kubernetes' own tests expect in the image
+// agnhost: the node's root and the image's first layer are one file.
+var nodePackages = []string{"ca-certificates", "curl", "wget", "dnsutils", "netcat-openbsd", "iproute2", "iperf3", "iperf",
+	"busybox-static", "nginx-light", "ethtool", "procps", "iputils-ping", "iptables", "nftables", "tcpdump", "conntrack",
+	"socat", "bash", "python3-minimal", "mount", "kmod", "libseccomp2"}
+
+// lean leaves out what no program reads.
+var lean = []string{"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+	"--dpkgopt=path-exclude=/usr/share/locale/*"}
+
+// NodeRoot is a Debian root file system with the tools of a node: root.tar, and unpacked in root.
+func NodeRoot() Artefact {
+	return Artefact{
+		Name:   "node-root",
+		Recipe: append([]string{Suite, "minbase"}, append(nodePackages, lean...)...),
+		Slow:   "installing Debian " + Suite + " with the tools of a node (about 2 minutes)",
+		Make: func(ctx context.Context, dir string) error {
+			tar := filepath.Join(dir, "root.tar")
+			if err := debian(ctx, tar, "minbase", nodePackages); err != nil {
+				return err
+			}
+			root := filepath.Join(dir, "root")
+			if err := os.Mkdir(root, 0o755); err != nil {
+				return fmt.Errorf("making the root: %w", err)
+			}
+			// Device files are the machine's: nodes see its /dev.
+			return Run(exec.CommandContext(ctx, "tar", "-C", root, "--numeric-owner", "--exclude=./dev/*", "-xf", tar))
+		},
+	}
+}
+
+// DebianBase is Debian as the images' Dockerfiles start from it, root.tar.
+func DebianBase() Artefact {
+	return Artefact{
+		Name:   "debian-base",
+		Recipe: append([]string{Suite, "minbase"}, lean...),
+		Slow:   "installing Debian " + Suite + " as the base of images (about 1 minute)",
+		Make: func(ctx context.Context, dir string) error {
+			return debian(ctx, filepath.Join(dir, "root.tar"), "minbase", []string{"ca-certificates"})
+		},
+	}
+}
+
+// OVNTools are OVN's and Open vSwitch's programs from the suite of the images, for tests on this machine: in root, and
+// in bin a wrapper for each that runs it with that suite's own C library.
+func OVNTools() Artefact {
+	packages := []string{"ovn-central", "ovn-common", "ovn-host", "openvswitch-switch", "openvswitch-common", "libc6"}
+	return Artefact{
+		Name:   "ovn-tools",
+		Recipe: append([]string{Suite, wrapper}, packages...),
+		Slow:   "unpacking Debian " + Suite + "'s OVN for tests (about 1 minute)",
+		Make: func(ctx context.Context, dir string) error {
+			root := filepath.Join(dir, "root")
+			// "extract" unpacks packages and runs nothing of them: no service starts, and this machine's own Open
+			// vSwitch, if it has one, stays as it is.
+			if err := debian(ctx, root, "extract", packages); err != nil {
+				return err
+			}
+			return wrap(dir, root)
+		},
+	}
+}
+
+// debian runs mmdebstrap.
+func debian(ctx context.Context, target, variant string, packages []string) error {
+	args := append([]string{"--variant=" + variant, "--include=" + strings.Join(packages, ",")}, lean...)
+	return Run(exec.CommandContext(ctx, "mmdebstrap", append(args, Suite, target, Mirror())...))
+}
+
+const wrapper = `#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")/../root
+exec "$here/lib64/ld-linux-x86-64.so.2" --library-path "$here/usr/lib/x86_64-linux-gnu:$here/lib/x86_64-linux-gnu" "$here/%s" "$@"
+`
+
+// wrap writes a wrapper for each of OVN's and Open vSwitch's programs.
+func wrap(dir, root string) error {
+	bin := filepath.Join(dir, "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		return fmt.Errorf("making the directory of wrappers: %w", err)
+	}
+	for _, pattern := range []string{"usr/bin/ov*", "usr/sbin/ov*", "usr/bin/vtep-ctl"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			return fmt.Errorf("listing programs: %w", err)
+		}
+		for _, p := range paths {
+			if !elf(p) {
+				continue
+			}
+			inRoot, err := filepath.Rel(root, p)
+			if err != nil {
+				return fmt.Errorf("naming %s: %w", p, err)
+			}
+			script := fmt.Sprintf(wrapper, inRoot)
+			if err := os.WriteFile(filepath.Join(bin, filepath.Base(p)), []byte(script), 0o755); err != nil {
+				return fmt.Errorf("writing a wrapper: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// elf says whether a file is a compiled program: OVN also ships scripts.
+func elf(path string) bool {
+	b, err := os.ReadFile(path)
+	return err == nil && strings.HasPrefix(string(b), "\x7fELF")
+}
+
+// HostPackages are what this machine needs beside Go, by the file that shows that it is there.
+var HostPackages = map[string]string{
+	"/usr/bin/mmdebstrap":                "mmdebstrap",
+	"/usr/bin/buildah":                   "buildah",
+	"/usr/bin/gcc":                       "gcc",
+	"/usr/bin/pkg-config":                "pkg-config",
+	"/usr/include/seccomp.h":             "libseccomp-dev",
+	"/usr/include/stdlib.h":              "libc6-dev",
+	"/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
+}
+
+// InstallHostPackages installs what is missing of them with apt.
+func InstallHostPackages(ctx context.Context, say func(string, ...any)) error {
+	var missing []string
+	for file, pkg := range HostPackages {
+		if _, err := os.Stat(file); err != nil {
+			missing = append(missing, pkg)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	say("installing with apt-get: %s", strings.Join(missing, " "))
+	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, missing...)} {
+		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if err := Run(cmd); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Versions of what is built from other people's modules. Kubernetes and etcd are in go.mod instead, because their
+// programs are linked into one.
+const (
+	KubernetesVersion = "v1.36.4"
+	CoreDNSVersion    = "v1.14.7"
+	containerdVersion = "v2.4.2"
+	runcVersion       = "v1.5.2"
+	pluginsVersion    = "v1.9.1"
+)
+
+// KubePrograms are the names under which the one Kubernetes program runs.
+var KubePrograms = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"}
+
+// Kubernetes is one program for everything, beside the programs of the test images that live in the same modules.
+func Kubernetes(module string) (Artefact, error) {
+	recipe := []string{KubernetesVersion}
+	for _, f := range []string{"go.mod", "cmd/kube/main.go", "cmd/pause/main.go"} {
+		b, err := os.ReadFile(filepath.Join(module, f))
+		if err != nil {
+			return Artefact{}, fmt.Errorf("reading the recipe of Kubernetes: %w", err)
+		}
+		recipe = append(recipe, string(b))
+	}
+	return Artefact{
+		Name:   "kubernetes",
+		Recipe: recipe,
+		Slow:   "compiling Kubernetes " + KubernetesVersion + " (8 to 15 minutes on 2 cores if Go's build cache is cold)",
+		Make: func(ctx context.Context, dir string) error {
+			cmd := goCommand(ctx, "build", "-ldflags="+kubernetesFlags(), "-o", dir+"/",
+				"./cmd/kube", "./cmd/pause", "k8s.io/kubernetes/test/images/agnhost")
+			cmd.Dir = module
+			if err := Run(cmd); err != nil {
+				return err
+			}
+			// agnhost serves TLS with a certificate that lies in its image.
+			cmd = goCommand(ctx, "list", "-f", "{{.Dir}}", "k8s.io/kubernetes/test/images/agnhost/porter")
+			cmd.Dir = module
+			porter, err := cmd.Output()
+			if err != nil {
+				return fmt.Errorf("finding agnhost's sources: %w", err)
+			}
+			for _, f := range []string{"localhost.crt", "localhost.key"} {
+				b, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(porter)), f))
+				if err != nil {
+					return fmt.Errorf("reading agnhost's certificate: %w", err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, f), b, 0o644); err != nil {
+					return fmt.Errorf("keeping agnhost's certificate: %w", err)
+				}
+			}
+			return nil
+		},
+	}, nil
+}
+
+// kubernetesFlags stamps the version: without it, everything takes itself for v0.0.0.
+func kubernetesFlags() string {
+	major, minor, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v"), ".")
+	minor, _, _ = strings.Cut(minor, ".")
+	flags := []string{"-s", "-w"}
+	for _, p := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		for _, kv := range []string{"gitVersion=" + KubernetesVersion, "gitMajor=" + major, "gitMinor=" + minor,
+			"gitCommit=0000000000000000000000000000000000000000", "gitTreeState=clean", "buildDate=2026-01-01T00:00:00Z"} {
+			flags = append(flags, "-X", p+"."+kv)
+		}
+	}
+	return strings.Join(flags, " ")
+}
+
+// Containerd is containerd with its shim and ctr.
+func Containerd() Artefact {
+	return install("containerd", containerdVersion, "compiling containerd "+containerdVersion+" (about 2 minutes)", nil,
+		"github.com/containerd/containerd/v2/cmd/containerd",
+		"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+		"github.com/containerd/containerd/v2/cmd/ctr")
+}
+
+// Runc is the one program that needs C: libseccomp, and its own first steps.
+func Runc() Artefact {
+	return install("runc", runcVersion, "compiling runc "+runcVersion, []string{"CGO_ENABLED=1", "GOFLAGS=-tags=seccomp"},
+		"github.com/opencontainers/runc")
+}
+
+// CoreDNS is built as its project builds it, with all its plugins.
+func CoreDNS() Artefact {
+	return install("coredns", CoreDNSVersion, "compiling CoreDNS "+CoreDNSVersion+" (2 to 4 minutes)", nil, "github.com/coredns/coredns")
+}
+
+// BridgePlugins are what the bridge network is made of.
+func BridgePlugins() Artefact {
+	const base = "github.com/containernetworking/plugins/plugins/"
+	return install("cni-plugins", pluginsVersion, "compiling the bridge plugins "+pluginsVersion, nil,
+		base+"ipam/host-local", base+"main/bridge", base+"main/loopback", base+"meta/portmap")
+}
+
+// install is an artefact of programs from one module at one version, with the dependencies that its project released
+// it with.
+func install(name, version, slow string, env []string, packages ...string) Artefact {
+	return Artefact{
+		Name:   name,
+		Recipe: append(append([]string{version}, env...), packages...),
+		Slow:   slow,
+		Make: func(ctx context.Context, dir string) error {
+			args := []string{"install", "-ldflags=-s -w"}
+			for _, p := range packages {
+				args = append(args, p+"@"+version)
+			}
+			cmd := goCommand(ctx, args...)
+			cmd.Env = append(append(cmd.Env, "GOBIN="+dir), env...)
+			return Run(cmd)
+		},
+	}
+}
+
+// goCommand runs go without C, so that programs run in any image and all of them share one build cache.
+func goCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	return cmd
+}

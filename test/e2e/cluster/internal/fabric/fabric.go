@@ -1,0 +1,238 @@
+// Package fabric is the wire between the machines of the cluster: a network namespace with two bridges, which also
+// routes to a test host outside, and a network namespace for every node.
+//
+//	this machine            woven-fabric                        woven-nodeN
+//	woven0 172.31.0.254 --- br-mgmt 172.31.0.0/24 (.253 routes) --- eth0 172.31.0.N
+//	                        br-tun  172.30.0.0/24               --- eth1 172.30.0.N
+//	                        out0 172.29.0.253
+//	                           |
+//	                        woven-outside: eth0 172.29.0.1, which has no route to pods
+package fabric
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
+)
+
+// Names of what the fabric puts into the machine. They are fixed, so that any checkout can clear away what another
+// checkout's cluster left.
+const (
+	MachineLink = "woven0"
+	fabricNS    = "woven-fabric"
+	OutsideNS   = "woven-outside"
+
+	namespaceDir = "/run/netns"
+)
+
+// ours tells the namespaces of a cluster from those of anybody else.
+var ours = regexp.MustCompile(`^woven-(fabric|outside|node[0-9]+)$`)
+
+// NodeNS is the name of a node's network namespace.
+func NodeNS(node string) string { return "woven-" + node }
+
+// NamespacePath is where a named network namespace can be opened.
+func NamespacePath(name string) string { return filepath.Join(namespaceDir, name) }
+
+// cable is a veth pair from a bridge or the router of the fabric to another namespace.
+type cable struct {
+	farNS  string // the namespace at the other end; "" is the machine's own
+	far    string // the interface there
+	near   string // the interface in the fabric
+	bridge string // the bridge that near joins; "" when the fabric routes on it
+	net    spec.Net
+	host   int // the far end's host number
+}
+
+// Up builds the fabric for a cluster.
+func Up(c spec.Cluster) error {
+	for _, name := range namespaces(c) {
+		if err := createNamespace(name); err != nil {
+			return err
+		}
+	}
+	err := Within(fabricNS, func() error {
+		if err := sysctls("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"); err != nil {
+			return err
+		}
+		if err := addBridge("br-mgmt", c.Prefixes(spec.Management)); err != nil {
+			return err
+		}
+		return addBridge("br-tun", nil)
+	})
+	if err != nil {
+		return fmt.Errorf("building the bridges: %w", err)
+	}
+	for _, cb := range cables(c) {
+		if err := lay(c, cb); err != nil {
+			return fmt.Errorf("laying the cable from %s to %s: %w", cb.near, cb.far, err)
+		}
+	}
+	return routes(c)
+}
+
+func namespaces(c spec.Cluster) []string {
+	names := []string{fabricNS, OutsideNS}
+	for i := 1; i <= c.Nodes; i++ {
+		names = append(names, NodeNS(spec.NodeName(i)))
+	}
+	return names
+}
+
+func cables(c spec.Cluster) []cable {
+	all := []cable{
+		{"", MachineLink, "machine", "br-mgmt", spec.Management, spec.MachineHost},
+		{OutsideNS, "eth0", "out0", "", spec.Outside, spec.OutsideHost},
+	}
+	for i := 1; i <= c.Nodes; i++ {
+		ns := NodeNS(spec.NodeName(i))
+		all = append(all,
+			cable{ns, "eth0", "m" + strconv.Itoa(i), "br-mgmt", spec.Management, i},
+			cable{ns, "eth1", "t" + strconv.Itoa(i), "br-tun", spec.Tunnel, i})
+	}
+	return all
+}
+
+// lay makes the veth pair inside the fabric and sends its far end to where it belongs.
+func lay(c spec.Cluster, cb cable) error {
+	target, err := openNamespace(cb.farNS)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	err = Within(fabricNS, func() error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = cb.near
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: cb.far, PeerNamespace: netlink.NsFd(int(target))}); err != nil {
+			return fmt.Errorf("adding the veth pair: %w", err)
+		}
+		if cb.bridge == "" {
+			return address(cb.near, c.Prefixes(cb.net), spec.FabricHost)
+		}
+		return joinBridge(cb.near, cb.bridge)
+	})
+	if err != nil {
+		return err
+	}
+	return Within(cb.farNS, func() error {
+		if cb.farNS != "" {
+			if err := sysctls(nodeSysctls...); err != nil {
+				return err
+			}
+		}
+		return address(cb.far, c.Prefixes(cb.net), cb.host)
+	})
+}
+
+// nodeSysctls make a namespace behave as a Kubernetes node: it forwards, and an address can be used at once.
+var nodeSysctls = []string{
+	"net.ipv4.ip_forward=1",
+	"net.ipv6.conf.all.forwarding=1",
+	"net.ipv6.conf.all.accept_dad=0",
+	"net.ipv6.conf.default.accept_dad=0",
+	"net.ipv4.conf.all.rp_filter=0",
+	"net.ipv4.conf.default.rp_filter=0",
+}
+
+// routes makes the fabric the default gateway of the nodes and of the test host, and lets this machine reach the test
+// host. The fabric itself has no route to pods: what leaves a node unmasqueraded never finds its way back.
+func routes(c spec.Cluster) error {
+	for _, name := range namespaces(c)[1:] {
+		via := spec.Management
+		if name == OutsideNS {
+			via = spec.Outside
+		}
+		err := Within(name, func() error { return routeVia(c, nil, via) })
+		if err != nil {
+			return fmt.Errorf("routing in %s: %w", name, err)
+		}
+	}
+	if err := routeVia(c, &spec.Outside, spec.Management); err != nil {
+		return fmt.Errorf("routing to the test host: %w", err)
+	}
+	return nil
+}
+
+// routeVia adds routes to a network (nil: to everything) by way of the fabric's address on another.
+func routeVia(c spec.Cluster, to *spec.Net, via spec.Net) error {
+	gateways := c.Addrs(via, spec.FabricHost)
+	for i, gw := range gateways {
+		r := &netlink.Route{Gw: gw.AsSlice()}
+		if to != nil {
+			r.Dst = ipNet(c.Prefixes(*to)[i])
+		}
+		if err := netlink.RouteReplace(r); err != nil {
+			return fmt.Errorf("adding a route by %s: %w", gw, err)
+		}
+	}
+	return nil
+}
+
+// Down removes the fabric of any checkout's cluster. It succeeds on what is already gone.
+func Down() error {
+	var errs []error
+	for _, name := range livingNamespaces() {
+		if err := netns.DeleteNamed(name); err != nil {
+			errs = append(errs, fmt.Errorf("deleting network namespace %s: %w", name, err))
+		}
+	}
+	link, err := netlink.LinkByName(MachineLink)
+	if err == nil {
+		// The kernel removes it by itself, a little after the fabric's namespace; who loses this race has won.
+		if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+			errs = append(errs, fmt.Errorf("deleting link %s: %w", MachineLink, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Remains lists what is left of a fabric on this machine.
+func Remains() []string {
+	var left []string
+	for _, name := range livingNamespaces() {
+		left = append(left, "network namespace "+name)
+	}
+	if _, err := netlink.LinkByName(MachineLink); err == nil {
+		left = append(left, "link "+MachineLink)
+	}
+	return left
+}
+
+func livingNamespaces() []string {
+	entries, _ := os.ReadDir(namespaceDir) // not there: nobody has a named namespace
+	var names []string
+	for _, e := range entries {
+		if ours.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// address sets the addresses of an interface and brings it up.
+func address(name string, prefixes []netip.Prefix, host int) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("finding %s: %w", name, err)
+	}
+	for _, p := range prefixes {
+		ip := netip.PrefixFrom(spec.Host(p, host), p.Bits())
+		if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(ip), Flags: nodad}); err != nil {
+			return fmt.Errorf("adding %s to %s: %w", ip, name, err)
+		}
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("bringing %s up: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package spec
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+)
+
+func TestFromEnv(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		env  map[string]string
+		want string // the cluster, or the error
+	}{
+		{"defaults", nil, "{3 ipv4 woven}"},
+		{"everything", map[string]string{"NODES": "5", "IP_FAMILY": "dual", "CNI": "bridge"}, "{5 dual bridge}"},
+		{"no nodes", map[string]string{"NODES": "0"}, "NODES=0: want a number from 1 to 100"},
+		{"a word", map[string]string{"NODES": "many"}, "NODES=many: want a number from 1 to 100"},
+		{"family", map[string]string{"IP_FAMILY": "IPv4"}, "IP_FAMILY=IPv4: want ipv4, ipv6 or dual"},
+		{"plugin", map[string]string{"CNI": "flannel"}, "CNI=flannel: want woven, bridge or none"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := FromEnv(func(k string) string { return tc.env[k] })
+			got := fmt.Sprint(c)
+			if err != nil {
+				got = err.Error()
+			}
+			if got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestAddrs(t *testing.T) {
+	for _, tc := range []struct {
+		family Family
+		host   int
+		want   string
+	}{
+		{IPv4, 1, "[172.31.0.1]"},
+		{IPv6, 12, "[fd00:31::12]"},
+		{Dual, 253, "[172.31.0.253 fd00:31::253]"},
+	} {
+		if got := fmt.Sprint(Cluster{Family: tc.family}.Addrs(Management, tc.host)); got != tc.want {
+			t.Errorf("%s host %d: got %s, want %s", tc.family, tc.host, got, tc.want)
+		}
+	}
+}
+
+func TestSaveLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cluster.json")
+	if _, err := Load(path); err == nil {
+		t.Error("a cluster was loaded where none was saved")
+	}
+	want := Cluster{Nodes: 2, Family: IPv6, CNI: Bridge}
+	if err := want.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Load(path); err != nil || got != want {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+}
