@@ -44,7 +44,7 @@ func (r *run) wovenImage(ctx context.Context) error {
 		return fmt.Errorf("clearing the staging directory: %w", err)
 	}
 	for _, name := range programs {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(out, "woven-"+name), "./cmd/"+name)
+		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", filepath.Join(out, "woven-"+name), "./cmd/"+name)
 		cmd.Dir = r.dir.Checkout
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if err := build.Run(cmd); err != nil {
