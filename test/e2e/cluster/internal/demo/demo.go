@@ -69,9 +69,9 @@ func Run(ctx context.Context, client *kube.Client, nodes []*node.Node, c spec.Cl
 
 func title(pods netip.Prefix) string {
 	if pods.Addr().Is4() {
-		return "Who reaches whom, over IPv4: HTTP requests, median of " + strconv.Itoa(tries)
+		return "Who reaches whom, over IPv4: HTTP requests, slowest of " + strconv.Itoa(tries)
 	}
-	return "Who reaches whom, over IPv6: HTTP requests, median of " + strconv.Itoa(tries)
+	return "Who reaches whom, over IPv6: HTTP requests, slowest of " + strconv.Itoa(tries)
 }
 
 // scene is what the demonstration finds in the cluster, in one IP family.

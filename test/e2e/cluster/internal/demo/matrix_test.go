@@ -12,7 +12,7 @@ func TestParseAndJudge(t *testing.T) {
 	answer := func(body, stats string) string { return body + separator + stats + separator + "\n" }
 	ok := answer("10.16.0.5:4711", "200 0.002500 ")
 	for _, tc := range []struct{ name, out, want string }{
-		{"median", answer("10.16.0.5:1", "200 0.9 ") + ok + answer("10.16.0.5:2", "200 0.0010 "), "2.5ms"},
+		{"slowest", answer("10.16.0.5:1", "200 0.0005 ") + ok + answer("10.16.0.5:2", "200 0.0010 "), "2.5ms"},
 		{"one of three lost", ok + answer("", "000 3.0 Connection timed out") + ok, "Connection timed out"},
 		{"wrong status", ok + ok + answer("no", "503 0.001 "), "HTTP status 503"},
 		{"behind NAT", ok + ok + answer("172.31.0.1:9", "200 0.001 "), "seen as 172.31.0.1:9"},

@@ -200,7 +200,7 @@ func enter(member, pidFile string, spawned bool, argv []string) (int, error) {
 		}
 		return 0, nil
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	// No Pdeathsig: Go would take the parent, which has no PID in the node, for dead already.
 	err := cmd.Run()
 	if cmd.ProcessState != nil {
 		return cmd.ProcessState.ExitCode(), nil // the command has told its own story

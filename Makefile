@@ -1,0 +1,68 @@
+# Woven's commands. `make help` lists them; what they do is in Go, in test/e2e/cluster and in the tests.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CLUSTER := .sandbox/bin/cluster
+TOOL    := go tool -modfile=tools/go.mod
+# Tests that need OVN's own programs find those of the images' Debian release here.
+OVN_BIN := $(CURDIR)/.sandbox/ovn/bin
+
+export NODES IP_FAMILY CNI
+export KUBECONFIG := $(CURDIR)/.sandbox/kubeconfig
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ A cluster on this machine (test/e2e/cluster/README.md)
+
+.PHONY: up down reload status demo
+up: $(CLUSTER) ## start it: NODES=3 IP_FAMILY=ipv4|ipv6|dual CNI=woven|bridge|none
+	$(CLUSTER) up
+down: $(CLUSTER) ## end it, and check that nothing of it is left
+	$(CLUSTER) down
+reload: $(CLUSTER) ## put changed Go code into it
+	$(CLUSTER) reload
+status: $(CLUSTER) ## show it on one screen
+	$(CLUSTER) status
+demo: $(CLUSTER) ## print the matrix of who reaches whom
+	$(CLUSTER) demo
+
+# Go knows best whether the program is up to date.
+.PHONY: $(CLUSTER)
+$(CLUSTER):
+	@mkdir -p $(@D)
+	@CGO_ENABLED=0 go -C test/e2e/cluster build -o $(CURDIR)/$@ ./cmd/cluster
+
+##@ Tests
+
+.PHONY: unit oracle e2e conformance test bench lint
+unit: ## unit tests, goldens, tests in network namespaces
+	go test $$(go list ./... | grep -v /test/e2e)
+	CGO_ENABLED=0 go -C test/e2e/cluster test ./internal/...
+oracle: deps ## tests against real OVN: northd, ovsdb-server, ovn-trace
+	PATH=$(OVN_BIN):$$PATH go test -tags oracle ./...
+e2e: ## end-to-end tests on the running cluster: FOCUS=TestName
+	go test -count=1 -timeout=40m ./test/e2e/... $(if $(FOCUS),-run '$(FOCUS)')
+conformance: ## Kubernetes' own network tests on the running cluster
+	@echo 'not there yet: the upstream suites come with a later issue'; exit 1
+bench: ## ADD and DEL beside the bridge plugin's, and the row engine's benchmarks
+	go test -run '^$$' -bench . ./pkg/ovs/...
+lint: ## golangci-lint
+	$(TOOL) golangci-lint run ./...
+test: unit oracle lint verify up e2e ## everything that CI runs
+
+##@ Making
+
+.PHONY: deps generate verify images clean
+deps: $(CLUSTER) ## what tests need of this machine: packages with apt-get, OVN's programs in .sandbox/ovn
+	$(CLUSTER) deps
+generate: ## write what is generated: deep copies, CRDs, models, manifest
+	go generate ./...
+verify: generate ## fail if that changes anything
+	@git diff --exit-code --stat || { echo 'run make generate and commit the result'; exit 1; }
+images: $(CLUSTER) ## build the two images into .sandbox/images
+	$(CLUSTER) images
+clean: down ## end the cluster and remove .sandbox (the machine's cache stays: ~/.cache/woven)
+	rm -rf .sandbox
