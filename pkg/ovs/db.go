@@ -1,6 +1,7 @@
 package ovs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -227,18 +228,8 @@ func (d *DB) Owners(feature string) []Owner {
 			out = append(out, o)
 		}
 	}
-	slices.SortFunc(out, func(a, b Owner) int { return cmpString(a.Key, b.Key) })
+	slices.SortFunc(out, func(a, b Owner) int { return cmp.Compare(a.Key, b.Key) })
 	return out
-}
-
-func cmpString(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // ObservedRow is a row as it is in the database.
