@@ -17,9 +17,10 @@ import (
 type Option func(*options)
 
 type options struct {
-	log     logr.Logger
-	metrics prometheus.Registerer
-	record  func(params []byte)
+	log      logr.Logger
+	metrics  prometheus.Registerer
+	record   func(params []byte)
+	deadline time.Duration
 }
 
 // WithLogger gives the DB a logger for sessions that begin and end.
@@ -30,6 +31,10 @@ func WithMetrics(r prometheus.Registerer) Option { return func(o *options) { o.m
 
 // WithRecorder has f called with the parameters of each transaction before it is sent; tests count with it.
 func WithRecorder(f func(params []byte)) Option { return func(o *options) { o.record = f } }
+
+// WithDeadline says how long a transaction may take before the session is given up; a server that takes longer than the
+// 15 seconds it has by default has lost its disk or its quorum.
+func WithDeadline(limit time.Duration) Option { return func(o *options) { o.deadline = limit } }
 
 // DB is a database, whatever becomes of the connections to it.
 type DB struct {
@@ -60,7 +65,7 @@ func Open(ctx context.Context, database *Database, endpoints []string, opts ...O
 	d := &DB{
 		database: database.load(), endpoints: slices.Clone(endpoints),
 		ready: make(chan struct{}), changed: make(chan struct{}), queue: make(chan *job, maxOwners),
-		stopped: ctx.Done(),
+		stopped: ctx.Done(), options: options{deadline: callTimeout},
 	}
 	for _, o := range opts {
 		o(&d.options)
@@ -128,7 +133,7 @@ func (d *DB) connect(ctx context.Context, endpoints []string) (*session, error) 
 	}
 	var errs []error
 	for _, e := range endpoints {
-		s, err := newSession(ctx, d.database, e, d.ledger.observe)
+		s, err := newSession(ctx, e, sessionConfig{d.database, d.ledger.observe, d.options.deadline})
 		if err == nil {
 			return s, nil
 		}

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/ovs/ovstest"
@@ -204,5 +207,74 @@ func TestEndpointsComeAndGo(t *testing.T) {
 		if _, err := db.Apply(t.Context(), vpcOwner("v"), vpc("v")); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestHungServerEndsTheSession(t *testing.T) {
+	server := ovstest.Start(t)
+	db := server.DB(ovs.WithDeadline(100 * time.Millisecond))
+	if _, err := db.Apply(t.Context(), policyOwner("p"), policy("p")); err != nil {
+		t.Fatal(err)
+	}
+	server.Pause()
+	o, want := rule(0)
+	if _, err := db.Apply(t.Context(), o, want); !errors.Is(err, ovs.ErrUnknown) {
+		t.Errorf("got %v", err)
+	}
+	server.Resume()
+	if err := persist(t.Context(), db, o, want); err != nil {
+		t.Fatal(err)
+	}
+	expectRules(t, server.Ctl("--bare", "--columns=match", "list", "ACL"), 1)
+}
+
+func TestStandbyIsNotDisturbed(t *testing.T) {
+	f := newFixture(t)
+	standby := f.server.DB()
+	f.cluster()
+	f.apply(podOwner("web-0"), pod("web-0", "s", ""), 1)
+	start := time.Now()
+	for standby.Dump() != f.db.Dump() {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("the standby does not see the leader's writes")
+		}
+		time.Sleep(time.Millisecond) // each update may be the last
+	}
+	if n := standby.Dirty("pod").Len() + standby.Dirty("subnet").Len(); n != 0 {
+		t.Errorf("the leader's writes made %d owners dirty on the standby", n)
+	}
+	// It takes over, and from then on watches over what it has applied.
+	if plan, err := standby.Apply(t.Context(), podOwner("web-0"), pod("web-0", "s", "")); err != nil || !plan.Empty() {
+		t.Errorf("taking over: %v\n%s", err, plan)
+	}
+	f.server.Ctl("lsp-del", "web-0.shop")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if d, err := standby.Dirty("pod").Get(ctx); err != nil || d.Cause != ovs.CauseDrift {
+		t.Errorf("dirty: %v %v", d, err)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	db := ovstest.Start(t).DB(ovs.WithMetrics(registry))
+	if _, err := db.Apply(t.Context(), policyOwner("p"), policy("p")); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+# HELP woven_ovs_rows Rows of ours in the database.
+# TYPE woven_ovs_rows gauge
+woven_ovs_rows{db="OVN_Northbound",feature="policy",table="ACL"} 1
+woven_ovs_rows{db="OVN_Northbound",feature="policy",table="Address_Set"} 1
+woven_ovs_rows{db="OVN_Northbound",feature="policy",table="Port_Group"} 1
+# HELP woven_ovs_session_count Sessions begun with the database.
+# TYPE woven_ovs_session_count gauge
+woven_ovs_session_count{db="OVN_Northbound"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "woven_ovs_rows", "woven_ovs_session_count"); err != nil {
+		t.Error(err)
+	}
+	if n, err := testutil.GatherAndCount(registry, "woven_ovs_transact_duration_seconds"); n != 1 || err != nil {
+		t.Errorf("%d series of transactions: %v", n, err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 const (
 	dialTimeout = 5 * time.Second  // to connect, and for the first questions to an endpoint
 	fillTimeout = 2 * time.Minute  // to get the whole database; 50,000 ports take seconds
-	callTimeout = 15 * time.Second // for a transaction; a server that takes longer has lost its disk or its quorum
+	callTimeout = 15 * time.Second // for a transaction, if WithDeadline does not say otherwise
 	probeAfter  = 10 * time.Second // of silence, the server is asked whether it lives
 )
 
@@ -28,10 +28,10 @@ var errLeader = errors.New("not the leader of the cluster")
 // session is one connection with one monitor, opened before first use, and the cache it fills. It ends whole: at the first
 // error of the connection, of the cache, or of a deadline. The DB then makes another; nothing is sent again.
 type session struct {
+	sessionConfig
 	endpoint string
 	conn     net.Conn
 	cache    *cache
-	changed  func([]delta) // called under the cache's lock for every update after the fill
 
 	sending sync.Mutex // held while a message is written
 
@@ -40,6 +40,13 @@ type session struct {
 	pending map[uint64]waiter
 	err     error
 	done    chan struct{} // closed when err is set
+}
+
+// sessionConfig is what all sessions of a DB have in common.
+type sessionConfig struct {
+	database *Database
+	changed  func([]delta) // called under the cache's lock for every update after the fill
+	deadline time.Duration // of a transaction
 }
 
 // reply is the answer to a call, and how many updates came before it.
@@ -65,7 +72,7 @@ type frame struct {
 }
 
 // newSession connects to one endpoint and fills a cache.
-func newSession(ctx context.Context, db *Database, endpoint string, changed func([]delta)) (*session, error) {
+func newSession(ctx context.Context, endpoint string, config sessionConfig) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, fillTimeout)
 	defer cancel()
 	dialing, cancelDial := context.WithTimeout(ctx, dialTimeout)
@@ -75,7 +82,7 @@ func newSession(ctx context.Context, db *Database, endpoint string, changed func
 		return nil, err
 	}
 	s := &session{
-		endpoint: endpoint, conn: conn, cache: newCache(db), changed: changed,
+		sessionConfig: config, endpoint: endpoint, conn: conn, cache: newCache(config.database),
 		pending: map[uint64]waiter{}, done: make(chan struct{}),
 	}
 	go s.read()
@@ -151,7 +158,7 @@ func (s *session) callAndTake(ctx context.Context, method string, params []byte,
 func (s *session) send(b []byte) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	if err := s.conn.SetWriteDeadline(time.Now().Add(callTimeout)); err != nil {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(s.deadline)); err != nil {
 		return err
 	}
 	_, err := s.conn.Write(b)
@@ -307,7 +314,7 @@ type result struct {
 
 // transact sends operations. The error is the connection's; what the server thinks is in the results.
 func (s *session) transact(ctx context.Context, ops []operation) ([]result, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.deadline)
 	defer cancel()
 	r, err := s.call(ctx, "transact", params(s.cache.db.name, ops))
 	if err != nil {
@@ -331,7 +338,7 @@ func (s *session) probe(ctx context.Context) {
 		case <-s.done:
 			return
 		case <-tick.C:
-			probing, cancel := context.WithTimeout(ctx, callTimeout)
+			probing, cancel := context.WithTimeout(ctx, s.deadline)
 			if _, err := s.call(probing, "echo", []byte("[]")); err != nil {
 				s.end(fmt.Errorf("probing the server: %w", err))
 			}
