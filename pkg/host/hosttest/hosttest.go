@@ -18,12 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const inside = "WOVEN_TEST_IN_NAMESPACES"
+const inNamespaces = "WOVEN_TEST_IN_NAMESPACES"
 
 // Main runs a package's tests in namespaces of their own, by starting the test binary again; without root, in a user
 // namespace where the caller is root. Whole processes need it: goroutines do not stay on a thread.
 func Main(m *testing.M) {
-	if os.Getenv(inside) != "" {
+	if os.Getenv(inNamespaces) != "" {
 		os.Exit(runInside(m))
 	}
 	self, err := os.Executable()
@@ -32,7 +32,7 @@ func Main(m *testing.M) {
 	}
 	again := exec.Command(self, os.Args[1:]...)
 	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
-	again.Env = append(os.Environ(), inside+"=1")
+	again.Env = append(os.Environ(), inNamespaces+"=1")
 	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	if os.Geteuid() != 0 {
 		again.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
@@ -216,4 +216,34 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// Inside runs something on a thread that is in a network namespace. Sockets that it opens stay there.
+func Inside(t testing.TB, path string, do func() error) error {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		// The thread has to come back: its end would end the processes that it once started (Pdeathsig).
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		done <- inside(path, do)
+	}()
+	return <-done
+}
+
+func inside(path string, do func() error) error {
+	host, err := netns.Get()
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	pod, err := netns.GetFromPath(path)
+	if err != nil {
+		return err
+	}
+	defer pod.Close()
+	if err := netns.Set(pod); err != nil {
+		return err
+	}
+	return errors.Join(do(), netns.Set(host))
 }
