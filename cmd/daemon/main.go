@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/woven-cni/woven/pkg/cni/sandbox"
 	"github.com/woven-cni/woven/pkg/cni/server"
 	"github.com/woven-cni/woven/pkg/host"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
@@ -53,6 +54,7 @@ type daemon struct {
 	host   *host.Host
 	pods   *server.Pods
 	server *server.Server
+	stale  chan struct{} // wakes the sweep
 }
 
 func newDaemon(o options) *daemon {
@@ -63,6 +65,8 @@ func newDaemon(o options) *daemon {
 		NodeName: o.nodeName, Interface: o.iface, MTU: o.mtu, EncapChecksum: o.encapChecksum,
 		Userspace: o.userspace, ServiceCIDRs: o.serviceCIDRs,
 	}, d.db, d.log.WithName("host"))
+	d.stale = make(chan struct{}, 1)
+	d.db.OnChange(d.ovsChanged)
 	d.pods = server.NewPods()
 	d.server = server.New(d.db, d.pods, d.host, d.log.WithName("cni"))
 	return d
@@ -123,24 +127,41 @@ func (d *daemon) announce() {
 	}
 }
 
-// sweep cleans up at each new session with Open vSwitch, once all pods are known.
+// sweepSettle gathers ports that vanish together; most of them by DEL, which leaves nothing to sweep.
+const sweepSettle = 300 * time.Millisecond
+
+// sweep cleans up at each new session with Open vSwitch, once all pods are known, and when a pod's port has vanished.
 func (d *daemon) sweep(ctx context.Context, watch *watch) error {
-	if !watch.cache.WaitForCacheSync(ctx) {
-		return nil
+	if err := watch.awaitPods(ctx); err != nil {
+		return nil // the daemon stops
 	}
-	for {
-		session, err := d.db.Await(ctx)
-		if err != nil {
-			return nil // the daemon stops
-		}
-		if err := d.server.Sweep(ctx); err != nil {
-			d.log.Error(err, "cleaning up after an earlier daemon")
+	for ctx.Err() == nil {
+		if err := d.server.Sweep(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error(err, "cleaning up")
 		}
 		select {
-		case <-session.Done():
+		case <-d.stale:
 		case <-ctx.Done():
 			return nil
 		}
+		select {
+		case <-time.After(sweepSettle):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// ovsChanged wakes the sweep.
+func (d *daemon) ovsChanged(c vsdb.Change) {
+	began := c.Table == "" && d.db.Session() != nil
+	vanished := c.Table == vsdb.TableInterface && c.Kind == vsdb.Deleted && sandbox.IsHostName(c.Name)
+	if !began && !vanished {
+		return
+	}
+	select {
+	case d.stale <- struct{}{}:
+	default:
 	}
 }
 

@@ -34,6 +34,9 @@ type watch struct {
 	cache  cache.Cache
 	client client.Client
 	slices map[string][]string // addresses of the southbound database, by EndpointSlice
+
+	registered chan struct{} // closed when handled is whole
+	handled    []toolscache.InformerSynced
 }
 
 func (d *daemon) newWatch() (*watch, error) {
@@ -67,7 +70,21 @@ func (d *daemon) newWatch() (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the API client: %w", err)
 	}
-	return &watch{daemon: d, cache: c, client: writer, slices: map[string][]string{}}, nil
+	return &watch{daemon: d, cache: c, client: writer, slices: map[string][]string{}, registered: make(chan struct{})}, nil
+}
+
+// awaitPods waits until every object of the first lists has gone through its handler. That the cache has it is not
+// enough: a pod that the handlers have yet to see would pass for one that does not exist.
+func (w *watch) awaitPods(ctx context.Context) error {
+	select {
+	case <-w.registered:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if !toolscache.WaitForCacheSync(ctx.Done(), w.handled...) {
+		return ctx.Err()
+	}
+	return nil
 }
 
 func (o *options) restConfig() (*rest.Config, error) {
@@ -116,10 +133,13 @@ func (w *watch) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("watching %T: %w", kind.object, err)
 		}
-		if _, err := informer.AddEventHandler(handlers(ctx, kind.set, kind.remove)); err != nil {
+		handled, err := informer.AddEventHandler(handlers(ctx, kind.set, kind.remove))
+		if err != nil {
 			return fmt.Errorf("watching %T: %w", kind.object, err)
 		}
+		w.handled = append(w.handled, handled.HasSynced)
 	}
+	close(w.registered)
 	return w.cache.Start(ctx)
 }
 

@@ -83,7 +83,7 @@ func (h *Host) concerns(c vsdb.Change) bool {
 	case vsdb.TableInterface:
 		return c.Name == NodeInterface || isTunnelBridge(c.Name)
 	case vsdb.TableBridge:
-		return !c.Updated || isTunnelBridge(c.Name)
+		return c.Kind != vsdb.Updated || isTunnelBridge(c.Name)
 	case vsdb.TablePort:
 		return false
 	}

@@ -238,6 +238,28 @@ func monitorEvents(t *testing.T) func() string {
 	}
 }
 
+func TestAnotherTunnelInterfaceIsChosen(t *testing.T) {
+	r := newRig(t)
+	nic := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth2", MTU: 1400}, PeerName: "wire2"}
+	must(t, netlink.LinkAdd(nic))
+	t.Cleanup(func() { _ = netlink.LinkDel(nic) })
+	must(t, netlink.AddrAdd(nic, &netlink.Addr{IPNet: ipNetOf(cidrs("172.29.0.1/24")[0])}))
+	r.ovs.VSwitchd()
+	stop := r.start()
+	defer stop()
+	r.has("eth1 carries tunnels", whole())
+	node := node1()
+	node.TunnelInterface = "eth2"
+	r.SetNode(node)
+	want := whole()
+	want.Links = map[string]Link{"br-eth2": {Up: true}, "eth2": {Up: true}, nicName: {Up: true}, NodeInterface: {Up: true, MTU: 1342}}
+	want.Addresses = map[string][]netip.Prefix{
+		NodeInterface: want.Addresses[NodeInterface], "br-eth2": cidrs("172.29.0.1/24"), "eth2": nil, nicName: cidrs("172.30.0.1/24"),
+	}
+	want.Routes[2].Link = nicName
+	r.has("eth2 carries tunnels, and eth1 has its own back", want)
+}
+
 func TestSubnetsComeAndGo(t *testing.T) {
 	r := newRig(t)
 	r.ovs.VSwitchd()

@@ -32,6 +32,9 @@ func (h *Host) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.retireBridges(ctx, session, root, nic); err != nil {
+		return err
+	}
 	tunnel, err := h.tunnel(ctx, session, root, nic)
 	if err != nil {
 		return err

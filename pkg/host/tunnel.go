@@ -152,6 +152,33 @@ func (h *Host) tunnel(ctx context.Context, session *vsdb.Session, root *vsdb.Roo
 	return t, moveAddresses(link, onNIC, t)
 }
 
+// retireBridges gives back what bridges have that are no longer the tunnel's: another interface was chosen, or another
+// datapath.
+func (h *Host) retireBridges(ctx context.Context, session *vsdb.Session, root *vsdb.Root, nic string) error {
+	for _, bridge := range session.Bridges() {
+		old := bridge.ExternalIDs[keyNIC]
+		if old == "" || old == nic && h.config.Userspace {
+			continue
+		}
+		var had saved
+		if err := json.Unmarshal([]byte(bridge.ExternalIDs[keySaved]), &had); err != nil {
+			return fmt.Errorf("reading what bridge %s had saved: %w", bridge.Name, err)
+		}
+		back := Plan{Links: map[string]Link{old: {Up: true}}, RoutesAdd: had.routesOver(old)}
+		for _, address := range had.Addresses {
+			back.AddressesAdd = append(back.AddressesAdd, LinkAddress{old, address})
+		}
+		h.log.Info("giving back a tunnel bridge's addresses", "bridge", bridge.Name, "interface", old)
+		if err := Apply(back); err != nil {
+			return fmt.Errorf("giving back what bridge %s had: %w", bridge.Name, err)
+		}
+		if err := session.Transact(ctx, root.DeleteBridge(bridge)...); err != nil {
+			return fmt.Errorf("deleting bridge %s: %w", bridge.Name, err)
+		}
+	}
+	return nil
+}
+
 // encapAddress prefers IPv4, as the overhead is smaller.
 func encapAddress(nic string, addresses []netip.Prefix) (netip.Addr, error) {
 	for _, want4 := range []bool{true, false} {

@@ -108,12 +108,23 @@ func hostEnd(attrs *netlink.LinkAttrs) HostEnd {
 
 // HostEndUp tells whether a host end exists and is up.
 func HostEndUp(name string) (bool, error) {
+	attrs, err := hostAttrs(name)
+	return attrs != nil && attrs.Flags&net.FlagUp != 0, err
+}
+
+// HostEndLives tells whether a host end exists and is not doomed.
+func HostEndLives(name string) (bool, error) {
+	attrs, err := hostAttrs(name)
+	return attrs != nil && attrs.Group != doomedGroup, err
+}
+
+func hostAttrs(name string) (*netlink.LinkAttrs, error) {
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("looking at link %s: %w", name, err)
+		return nil, fmt.Errorf("looking at link %s: %w", name, err)
 	}
-	return link.Attrs().Flags&net.FlagUp != 0, nil
+	return link.Attrs(), nil
 }

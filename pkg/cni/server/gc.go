@@ -58,8 +58,8 @@ func (s *Server) collect(ctx context.Context, a sandbox.Attachment) error {
 }
 
 // Sweep makes the kernel and Open vSwitch agree again. It belongs at the start, when the last daemon may have died in
-// the middle of something, and at each new session with Open vSwitch, which may have lost its database. The set of
-// pods must be complete by then.
+// the middle of something, at each new session with Open vSwitch, which may have lost its database, and after a port of
+// ours vanished, which may have been by hand. The set of pods must be complete by then.
 //
 //   - A port without its host end is removed: the node was restarted, or the namespace ended unobserved.
 //   - A host end without its port gets it again, if its pod lives and no other sandbox of the pod is newer.
@@ -106,8 +106,11 @@ func (s *Server) restore(ctx context.Context, end sandbox.HostEnd, plugged map[s
 			return fmt.Errorf("waiting for another call about sandbox %s: %w", end.Record.ContainerID, err)
 		}
 		defer unlock()
-		if session := s.Switch.Session(); session == nil || session.Port(end.Name) != nil {
-			return nil // an ADD was faster, or the next session's Sweep will see to it
+		// Meanwhile an ADD may have plugged it in or taken it back, or a DEL doomed it; and without a session, the
+		// next one's Sweep will see to it.
+		lives, err := sandbox.HostEndLives(end.Name)
+		if session := s.Switch.Session(); err != nil || !lives || session == nil || session.Port(end.Name) != nil {
+			return err
 		}
 		pod = s.Pods.WithUID(end.Record.PodUID)
 	}

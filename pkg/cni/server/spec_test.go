@@ -501,6 +501,22 @@ func TestPortsComeBackAfterTheLossOfTheDatabase(t *testing.T) {
 	b.mustCall(check)
 }
 
+func TestSweepPutsBackAPortThatWasRemovedByHand(t *testing.T) {
+	b := newBench(t)
+	b.pod("web", "web-uid")
+	path, _ := hosttest.NetNS(t)
+	answer := b.mustCall(b.request("ADD", "c1", "web", path))
+	b.ovsdb.VSCtl("del-port", hostName("c1"))
+	hosttest.Eventually(t, "the daemon sees it", func() bool { return b.Switch.Session().Port(hostName("c1")) == nil })
+	fatal(t, b.Sweep(t.Context()))
+	check := b.request("CHECK", "c1", "web", path)
+	check.Config = b.config(map[string]any{"prevResult": json.RawMessage(answer)})
+	b.mustCall(check)
+	b.mustCall(b.request("DEL", "c1", "web", path))
+	fatal(t, b.Sweep(t.Context()))
+	b.wantCounts(0, 0)
+}
+
 // An ADD that was cut off after any of its steps is finished by a repeated one.
 func TestAddAfterAnAddThatWasCutOff(t *testing.T) {
 	b := newBench(t)

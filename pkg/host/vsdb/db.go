@@ -42,9 +42,18 @@ type DB struct {
 type Change struct {
 	Table string
 	Name  string // of a bridge, port or interface
-	// Updated tells a row that was there before and still is from one that came or went.
-	Updated bool
+	Kind  Kind
 }
+
+// Kind is what happened to a row.
+type Kind int
+
+// The kinds.
+const (
+	Added Kind = iota
+	Updated
+	Deleted
+)
 
 // New makes a DB that has no session until Run.
 func New(endpoint string, log logr.Logger) *DB {
@@ -149,9 +158,9 @@ func (d *DB) open(ctx context.Context) (*Session, error) {
 	}()
 	session.cache = session.client.Cache()
 	session.cache.AddEventHandler(&cache.EventHandlerFuncs{
-		AddFunc:    func(table string, row model.Model) { session.event(table, row, false) },
-		UpdateFunc: func(table string, _, row model.Model) { session.event(table, row, true) },
-		DeleteFunc: func(table string, row model.Model) { session.event(table, row, false) },
+		AddFunc:    func(table string, row model.Model) { session.event(table, row, Added) },
+		UpdateFunc: func(table string, _, row model.Model) { session.event(table, row, Updated) },
+		DeleteFunc: func(table string, row model.Model) { session.event(table, row, Deleted) },
 	})
 	if _, err := session.client.Monitor(ctx, monitor(session.client)); err != nil {
 		session.client.Close()

@@ -74,6 +74,15 @@ func (r *Root) NewBridge(row ovsdb.Row, device string) []ovsdb.Operation {
 		}})
 }
 
+// DeleteBridge makes the operation that deletes a bridge with its ports.
+func (r *Root) DeleteBridge(bridge *Bridge) []ovsdb.Operation {
+	return []ovsdb.Operation{{
+		Op: ovsdb.OperationMutate, Table: TableRoot, Where: byUUID(r.UUID), Mutations: []ovsdb.Mutation{
+			*ovsdb.NewMutation("bridges", ovsdb.MutateOperationDelete, Set(ovsdb.UUID{GoUUID: bridge.UUID})),
+		},
+	}}
+}
+
 func insertPort(id string, iface ovsdb.Row) []ovsdb.Operation {
 	return []ovsdb.Operation{
 		{Op: ovsdb.OperationInsert, Table: TableInterface, Row: iface, UUIDName: "iface_" + id},

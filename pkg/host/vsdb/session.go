@@ -34,8 +34,8 @@ func (s *Session) Done() <-chan struct{} { return s.done }
 
 func (s *Session) breakOff() { s.broken.Do(func() { close(s.done) }) }
 
-func (s *Session) event(table string, row model.Model, updated bool) {
-	change := Change{Table: table, Updated: updated}
+func (s *Session) event(table string, row model.Model, kind Kind) {
+	change := Change{Table: table, Kind: kind}
 	switch row := row.(type) {
 	case *Bridge:
 		change.Name = row.Name
@@ -111,6 +111,16 @@ func (s *Session) Bridge(name string) *Bridge {
 	_, row, _ := s.cache.Table(TableBridge).RowByModel(&Bridge{Name: name})
 	bridge, _ := row.(*Bridge)
 	return bridge
+}
+
+// Bridges returns all bridges, for reading only.
+func (s *Session) Bridges() []*Bridge {
+	rows := s.cache.Table(TableBridge).RowsShallow()
+	out := make([]*Bridge, 0, len(rows))
+	for _, row := range rows {
+		out = append(out, row.(*Bridge))
+	}
+	return out
 }
 
 // Port returns the port of a name, or nil.
