@@ -186,7 +186,13 @@ func (w *watch) describeNode(ctx context.Context, node *corev1.Node) {
 }
 
 func (w *watch) setEndpoints(slice *discoveryv1.EndpointSlice) {
-	var remotes []string
+	w.slices[slice.Name] = remotes(slice)
+	w.setRemotes()
+}
+
+// remotes are the OVSDB addresses of a slice's endpoints.
+func remotes(slice *discoveryv1.EndpointSlice) []string {
+	var out []string
 	for _, endpoint := range slice.Endpoints {
 		if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {
 			continue
@@ -194,13 +200,12 @@ func (w *watch) setEndpoints(slice *discoveryv1.EndpointSlice) {
 		for _, address := range endpoint.Addresses {
 			for _, port := range slice.Ports {
 				if port.Port != nil {
-					remotes = append(remotes, "tcp:"+net.JoinHostPort(address, strconv.Itoa(int(*port.Port))))
+					out = append(out, "tcp:"+net.JoinHostPort(address, strconv.Itoa(int(*port.Port))))
 				}
 			}
 		}
 	}
-	w.slices[slice.Name] = remotes
-	w.setRemotes()
+	return out
 }
 
 func (w *watch) removeEndpoints(name string) {
