@@ -51,7 +51,9 @@ type listed struct {
 }
 
 // rel is the package's directory from the root of the repository.
-func (p listed) rel() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/") }
+func (p listed) rel() string {
+	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+}
 
 // ours are the directories of the packages of this module that p imports, its tests aside.
 func (p listed) ours() []string {
@@ -133,13 +135,16 @@ func TestImportLadder(t *testing.T) {
 			otherRung, otherOnLadder := rungOf(other)
 			switch {
 			case onLadder && onNodeSide(other):
-				t.Errorf("%s imports %s: the control plane must not depend on what runs on nodes; move what both need to the first rungs of the ladder in arch_test.go", dir, other)
+				t.Errorf("%s imports %s: the control plane must not depend on what runs on nodes; "+
+					"move what both need to the first rungs of the ladder in arch_test.go", dir, other)
 			case onLadder && otherOnLadder && otherRung == rung:
 				t.Errorf("%s imports %s, its sibling: move what both need up the ladder in arch_test.go, or join the two", dir, other)
 			case onLadder && otherOnLadder && otherRung > rung:
-				t.Errorf("%s imports %s, which is below it on the ladder in arch_test.go: turn the dependency round; the package whose rows are referred to exports the name of the row", dir, other)
+				t.Errorf("%s imports %s, which is below it on the ladder in arch_test.go: turn the dependency round; "+
+					"the package whose rows are referred to exports the name of the row", dir, other)
 			case !onLadder && otherOnLadder && otherRung >= nodeSideRungs:
-				t.Errorf("%s imports %s: the node's side may use the first %d rungs of the ladder in arch_test.go only", dir, other, nodeSideRungs)
+				t.Errorf("%s imports %s: the node's side may use the first %d rungs of the ladder in arch_test.go only",
+					dir, other, nodeSideRungs)
 			case strings.HasPrefix(other, "cmd/"):
 				t.Errorf("%s imports the command %s", dir, other)
 			}
@@ -167,13 +172,19 @@ func TestFarDependencies(t *testing.T) {
 		not []string
 		why string
 	}{
-		{"cmd/cni", []string{"k8s.io/", "sigs.k8s.io/", "github.com/ovn-kubernetes/libovsdb", "github.com/vishvananda/netlink"},
-			"the runtime starts this binary for every pod: it hands the request to the daemon and knows nothing"},
+		{
+			"cmd/cni",
+			[]string{"k8s.io/", "sigs.k8s.io/", "github.com/ovn-kubernetes/libovsdb", "github.com/vishvananda/netlink"},
+			"the runtime starts this binary for every pod: it hands the request to the daemon and knows nothing",
+		},
 		{"pkg/ovs", []string{"k8s.io/", "sigs.k8s.io/"}, "the row engine knows rows and owners, not Kubernetes"},
 		{"pkg/ovs/nb", []string{"k8s.io/", "sigs.k8s.io/"}, "models are generated from the schema alone"},
 		{"pkg/ipam", []string{"k8s.io/", "sigs.k8s.io/", "github.com/"}, "addresses are values: netip in, netip out"},
-		{"pkg/apis/kubeovn/v1", []string{"k8s.io/client-go/", "k8s.io/api/", "sigs.k8s.io/controller-runtime/"},
-			"users import the API types and should get apimachinery with them and nothing more"},
+		{
+			"pkg/apis/kubeovn/v1",
+			[]string{"k8s.io/client-go/", "k8s.io/api/", "sigs.k8s.io/controller-runtime/"},
+			"users import the API types and should get apimachinery with them and nothing more",
+		},
 		{"pkg/cni", []string{"k8s.io/", "sigs.k8s.io/", "github.com/ovn-kubernetes/libovsdb"}, "cmd/cni imports it"},
 	} {
 		i := slices.IndexFunc(all, func(p listed) bool { return p.rel() == rule.dir })
@@ -183,7 +194,8 @@ func TestFarDependencies(t *testing.T) {
 		}
 		for _, dep := range all[i].Deps {
 			if slices.ContainsFunc(rule.not, func(prefix string) bool { return strings.HasPrefix(dep, prefix) }) {
-				t.Errorf("%s depends on %s, but %s (`go list -deps ./%s` and `go mod why -m` tell by which way)", rule.dir, dep, rule.why, rule.dir)
+				t.Errorf("%s depends on %s, but %s (`go list -deps ./%s` and `go mod why` tell by which way)",
+					rule.dir, dep, rule.why, rule.dir)
 			}
 		}
 	}
@@ -197,8 +209,9 @@ func TestAPITypesImportApimachineryOnly(t *testing.T) {
 		}
 		for _, i := range p.Imports {
 			host, _, _ := strings.Cut(i, "/")
-			if strings.Contains(host, ".") && !strings.HasPrefix(i, "k8s.io/apimachinery/") && !strings.HasPrefix(i, module+"/pkg/apis/") {
-				t.Errorf("%s imports %s: API types import apimachinery only; move the code that needs it to the package that acts on the type", p.rel(), i)
+			fine := strings.HasPrefix(i, "k8s.io/apimachinery/") || strings.HasPrefix(i, module+"/pkg/apis/")
+			if strings.Contains(host, ".") && !fine {
+				t.Errorf("%s imports %s: API types import apimachinery only; move the code to the package that acts on the type", p.rel(), i)
 			}
 		}
 	}
@@ -208,7 +221,7 @@ func TestAPITypesImportApimachineryOnly(t *testing.T) {
 func TestPackagesSayWhatTheyAre(t *testing.T) {
 	for _, p := range packages(t) {
 		if p.Doc == "" {
-			t.Errorf("%s has no package comment: open doc.go (or main.go) with one sentence that says what the package makes", p.rel())
+			t.Errorf("%s has no package comment: open doc.go or main.go with a sentence that says what the package makes", p.rel())
 		}
 		for _, name := range []string{p.Name, path.Base(p.ImportPath)} {
 			if slices.Contains(notNames, name) {
@@ -236,7 +249,8 @@ func TestSmallFiles(t *testing.T) {
 }
 
 // placesOfOneMachine are directories that exist where somebody works and nowhere else.
-var placesOfOneMachine = regexp.MustCompile(`(?:^|[^\w./$}-])/(?:home|Users|work|farm|builds|workspace)/\w|/root/(?:go|src|\.cache|\.librar[y])\b|\.librar[y]/`)
+var placesOfOneMachine = regexp.MustCompile(
+	`(?:^|[^\w./$}-])/(?:home|Users|work|farm|builds|workspace)/\w|/root/(?:go|src|\.cache)\b|\.librar[y]/`)
 
 // TestNothingOfOneMachine keeps the tree free of where it was written: a path or a proxy that only its author has.
 func TestNothingOfOneMachine(t *testing.T) {
@@ -249,7 +263,8 @@ func TestNothingOfOneMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for proxy := range strings.FieldsFuncSeq(string(proxies), func(r rune) bool { return strings.ContainsRune(",|\n", r) }) {
+	separator := func(r rune) bool { return strings.ContainsRune(",|\n", r) }
+	for proxy := range strings.FieldsFuncSeq(string(proxies), separator) {
 		if u, err := url.Parse(proxy); err == nil && u.Host != "" && u.Host != "proxy.golang.org" {
 			private = append(private, []byte(u.Host))
 		}
@@ -268,7 +283,8 @@ func TestNothingOfOneMachine(t *testing.T) {
 				found = found || bytes.Contains(line, p)
 			}
 			if found {
-				t.Errorf("%s:%d names a place of one machine: %q; use a path relative to the repository, a flag, or an environment variable", file, i+1, bytes.TrimSpace(line))
+				t.Errorf("%s:%d names a place of one machine: %q; use a path in the repository, a flag, or an environment variable",
+					file, i+1, bytes.TrimSpace(line))
 			}
 		}
 	}
