@@ -1,0 +1,83 @@
+package reconciletest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+)
+
+// Cluster is a Kubernetes API in memory. It is the client, the indexer and the recorder of events that a feature is
+// made with; it can be used once Load has filled it.
+type Cluster struct {
+	client.WithWatch
+	// Events holds what users were told, one "Type Reason object: note" each.
+	Events Events
+
+	builder *fake.ClientBuilder
+}
+
+var _ client.FieldIndexer = (*Cluster)(nil)
+
+// NewCluster is a cluster without objects, to make features with.
+func NewCluster(t *testing.T) *Cluster {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	builder := fake.NewClientBuilder().WithScheme(scheme).
+		WithStatusSubresource(&v1.Subnet{}, &v1.Vpc{}, &corev1.Pod{}, &corev1.Node{})
+	return &Cluster{builder: builder}
+}
+
+// IndexField implements client.FieldIndexer.
+func (c *Cluster) IndexField(_ context.Context, obj client.Object, field string, extract client.IndexerFunc) error {
+	c.builder = c.builder.WithIndex(obj, field, extract)
+	return nil
+}
+
+// Load puts the objects into the cluster. It is called once, after the features have asked for their indexes.
+func (c *Cluster) Load(objects ...client.Object) {
+	c.WithWatch = c.builder.WithObjects(objects...).Build()
+}
+
+// Events is a recorder that keeps what it is told.
+type Events struct {
+	recorder.EventRecorder
+
+	mu   sync.Mutex // protects told
+	told []string
+}
+
+// Eventf implements events.EventRecorder.
+func (e *Events) Eventf(about, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	name := ""
+	if obj, ok := about.(client.Object); ok {
+		name = client.ObjectKeyFromObject(obj).String()
+	}
+	e.told = append(e.told, fmt.Sprintf("%s %s %s: %s", kind, reason, strings.TrimPrefix(name, "/"), fmt.Sprintf(note, args...)))
+}
+
+// Take returns what was told since the last call.
+func (e *Events) Take() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	told := e.told
+	e.told = nil
+	return told
+}

@@ -1,0 +1,101 @@
+package reconciletest
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/nb"
+)
+
+// dump writes the wanted rows for people: a line with the table, the name and the set that keeps the row, then a line a
+// column that is not empty. Rows are sorted by name, so that the order in which a feature adds them does not show.
+func dump(t *testing.T, want ovs.Desired) string {
+	t.Helper()
+	tables := tableNames(t)
+	rows := slices.Clone(want.Rows)
+	slices.SortFunc(rows, func(a, b ovs.Row) int { return strings.Compare(string(a.Sym), string(b.Sym)) })
+	var b strings.Builder
+	for _, row := range rows {
+		table, ok := tables[reflect.TypeOf(row.Model).Elem()]
+		if !ok {
+			t.Fatalf("%s is a %T, which is no table of the northbound database", row.Sym, row.Model)
+		}
+		fmt.Fprintf(&b, "%s %s", table, row.Sym)
+		if row.In != (ovs.Column{}) {
+			fmt.Fprintf(&b, " in %s.%s", row.In.Of, row.In.Column)
+		}
+		b.WriteString("\n")
+		dumpColumns(&b, reflect.ValueOf(row.Model).Elem())
+		for _, m := range row.Also {
+			fmt.Fprintf(&b, "  also %s\n", member(row.Sym, m))
+		}
+	}
+	return b.String()
+}
+
+// tableNames are the tables of the northbound database by the type of their model.
+func tableNames(t *testing.T) map[reflect.Type]string {
+	t.Helper()
+	model, err := nb.FullDatabaseModel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[reflect.Type]string{}
+	for table, pointer := range model.Types() {
+		names[pointer.Elem()] = table
+	}
+	return names
+}
+
+func dumpColumns(b *strings.Builder, row reflect.Value) {
+	for i := range row.NumField() {
+		field := row.Field(i)
+		if field.IsZero() {
+			continue
+		}
+		fmt.Fprintf(b, "  %-13s %s\n", row.Type().Field(i).Tag.Get("ovsdb"), value(field))
+	}
+}
+
+// value is a column's value: a set in brackets, a map in braces with its keys sorted, texts without quotes.
+func value(v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.Pointer:
+		return value(v.Elem())
+	case reflect.Slice:
+		parts := make([]string, v.Len())
+		for i := range parts {
+			parts[i] = value(v.Index(i))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case reflect.Map:
+		entries := map[string]string{}
+		for _, k := range v.MapKeys() {
+			entries[value(k)] = value(v.MapIndex(k))
+		}
+		var parts []string
+		for _, k := range slices.Sorted(maps.Keys(entries)) {
+			parts = append(parts, k+"="+entries[k])
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	default:
+		return fmt.Sprint(v.Interface())
+	}
+}
+
+// member says which element a row puts into which set.
+func member(row ovs.Sym, m ovs.Member) string {
+	element := m.Value
+	switch {
+	case m.Row != "" && m.Row != row:
+		element = string(m.Row)
+	case element == "":
+		element = "this row"
+	}
+	return fmt.Sprintf("%s in %s.%s", element, m.In.Of, m.In.Column)
+}

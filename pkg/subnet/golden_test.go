@@ -1,0 +1,47 @@
+package subnet_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+// Pages may have the options enable-lb, service-cidr, and in-use: "subnet:address" is given to somebody.
+func TestPages(t *testing.T) {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[subnet.In] {
+		config := subnet.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", EnableLB: p.Option("enable-lb", "true") == "true"}
+		if text := p.Option("service-cidr", ""); text != "" {
+			config.ServicePrefixes = []netip.Prefix{netip.MustParsePrefix(text)}
+		}
+		pools := subnet.NewPools()
+		for _, obj := range p.Objects {
+			name, addr, _ := strings.Cut(p.Option("in-use", ""), ":")
+			if s, ok := obj.(*v1.Subnet); ok && s.Name == name {
+				give(t, pools, s, addr)
+			}
+		}
+		pools.Seeded()
+		return subnet.Feature(c, pools, config)
+	})
+}
+
+func give(t *testing.T, pools *subnet.Pools, obj *v1.Subnet, addr string) {
+	t.Helper()
+	s, problems := subnet.Parse(obj, "ovn-cluster")
+	if len(problems.Blocking()) > 0 {
+		t.Fatal(problems)
+	}
+	addrs, err := ipam.ParseAddrs(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pools.Allocate(s, ipam.Request{Owner: "shop/web-0", Addrs: addrs}); err != nil {
+		t.Fatal(err)
+	}
+}
