@@ -24,6 +24,7 @@ type Cluster struct {
 	// Events holds what users were told, one "Type Reason object: note" each.
 	Events Events
 
+	scheme  *runtime.Scheme
 	builder *fake.ClientBuilder
 }
 
@@ -40,7 +41,7 @@ func NewCluster(t *testing.T) *Cluster {
 	}
 	builder := fake.NewClientBuilder().WithScheme(scheme).
 		WithStatusSubresource(&v1.Subnet{}, &v1.Vpc{}, &corev1.Pod{}, &corev1.Node{})
-	return &Cluster{builder: builder}
+	return &Cluster{scheme: scheme, builder: builder}
 }
 
 // IndexField implements client.FieldIndexer.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -20,10 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	"github.com/woven-cni/woven/pkg/ovs/ovstest"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
-
-var update = flag.Bool("update", false, "write what the pages of testdata should want")
 
 // Page is one txtar file.
 type Page struct {
@@ -95,8 +93,7 @@ func read(t *testing.T, c *Cluster, archive *txtar.Archive) Page {
 // Decode reads the objects of a YAML text. A field that their types do not have is a mistake.
 func Decode(t *testing.T, c *Cluster, text []byte) []client.Object {
 	t.Helper()
-	scheme := c.builder.Build().Scheme()
-	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	decoder := serializer.NewCodecFactory(c.scheme, serializer.EnableStrict).UniversalDeserializer()
 	var out []client.Object
 	for docs := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {
 		doc, err := docs.Read()
@@ -130,7 +127,7 @@ func play[In any](t *testing.T, c *Cluster, page Page, f reconcile.Feature[In]) 
 	}
 	var b strings.Builder
 	for _, key := range keys {
-		before := snapshot(t, c, f.For, key)
+		before := snap(t, c, f.For, key)
 		in, err := f.Gather(t.Context(), c, key)
 		if err != nil {
 			t.Fatalf("gathering %s: %v", key, err)
@@ -160,7 +157,7 @@ func play[In any](t *testing.T, c *Cluster, page Page, f reconcile.Feature[In]) 
 				t.Fatalf("reporting %s: %v", key, err)
 			}
 		}
-		b.WriteString(changes(t, before, snapshot(t, c, f.For, key)))
+		b.WriteString(changes(t, before, snap(t, c, f.For, key)))
 		for _, event := range c.Events.Take() {
 			fmt.Fprintf(&b, "event: %s\n", event)
 		}
@@ -175,12 +172,12 @@ func compare(t *testing.T, path string, archive *txtar.Archive, got string) {
 		if file.Name != "want" {
 			continue
 		}
-		if want := string(file.Data); got != want && !*update {
+		if want := string(file.Data); got != want && !ovstest.Updating() {
 			t.Errorf("%s: `go test -update` would change it\n%s", path, diff(want, got))
 		}
 		file.Data = []byte(got)
 	}
-	if !*update {
+	if !ovstest.Updating() {
 		return
 	}
 	if n := len(archive.Files); archive.Files[n-1].Name != "want" {
@@ -220,11 +217,11 @@ func diff(want, got string) string {
 // newLike is an empty object of the same kind.
 func newLike(t *testing.T, c *Cluster, like client.Object) client.Object {
 	t.Helper()
-	gvk, err := apiutil.GVKForObject(like, c.Scheme())
+	gvk, err := apiutil.GVKForObject(like, c.scheme)
 	if err != nil {
 		t.Fatal(err)
 	}
-	obj, err := c.Scheme().New(gvk)
+	obj, err := c.scheme.New(gvk)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,18 @@
+package node_test
+
+import (
+	"testing"
+
+	"github.com/woven-cni/woven/pkg/node"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+func TestPages(t *testing.T) {
+	reconciletest.Golden(t, func(_ *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[node.In] {
+		pools := subnet.NewPools()
+		pools.Seeded()
+		return node.Feature(c, pools, node.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join"})
+	})
+}
