@@ -1,0 +1,168 @@
+package framework
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Component is one of Woven's workloads.
+type Component struct {
+	// App is the label of its pods.
+	App string
+	// Programs are its containers and the program that each runs.
+	Programs map[string]string
+}
+
+// The components of an installation.
+var (
+	Central = Component{"ovn-central", map[string]string{
+		"nb-ovsdb": "ovsdb-server", "sb-ovsdb": "ovsdb-server", "northd": "ovn-northd"}}
+	Switch = Component{"ovs", map[string]string{
+		"ovsdb-server": "ovsdb-server", "ovs-vswitchd": "ovs-vswitchd", "ovn-controller": "ovn-controller"}}
+	Controller = Component{"woven-controller", map[string]string{"woven-controller": "woven-controller"}}
+	Daemon     = Component{"woven-daemon", map[string]string{"woven-daemon": "woven-daemon"}}
+)
+
+// PodOf is the pod of a component on a node; any of its pods when node is empty.
+func (c *Cluster) PodOf(ctx context.Context, comp Component, node string) (*corev1.Pod, error) {
+	pods, err := c.Pods(ctx, System, "app", comp.App)
+	if err != nil {
+		return nil, err
+	}
+	for i := range pods {
+		if (node == "" || pods[i].Spec.NodeName == node) && pods[i].DeletionTimestamp == nil {
+			return &pods[i], nil
+		}
+	}
+	return nil, fmt.Errorf("no pod of %s on node %q", comp.App, node)
+}
+
+// Leader is the controller's pod that leads.
+func (c *Cluster) Leader(ctx context.Context) (*corev1.Pod, error) {
+	pods, err := c.Pods(ctx, System, "app", Controller.App)
+	if err != nil {
+		return nil, err
+	}
+	var lease coordinationv1.Lease
+	if err := c.Get(ctx, client.ObjectKey{Namespace: System, Name: Controller.App}, &lease); err != nil {
+		return nil, fmt.Errorf("reading the controller's lease: %w", err)
+	}
+	for i := range pods {
+		if holds(&lease, &pods[i]) {
+			return &pods[i], nil
+		}
+	}
+	return nil, fmt.Errorf("no pod of the controller holds its lease")
+}
+
+// holds says whether a lease is held by a pod: an identity begins with the name of the pod or, on the host's network,
+// of the node.
+func holds(lease *coordinationv1.Lease, pod *corev1.Pod) bool {
+	if lease.Spec.HolderIdentity == nil || pod.DeletionTimestamp != nil {
+		return false
+	}
+	name, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+	return name == pod.Name || name == pod.Spec.NodeName
+}
+
+// AwaitNewLeader waits until another identity than the given one leads.
+func (c *Cluster) AwaitNewLeader(ctx context.Context, before string) error {
+	_, err := AwaitOne(ctx, c, &coordinationv1.LeaseList{}, client.ObjectKey{Namespace: System, Name: Controller.App},
+		func(l *coordinationv1.Lease) bool {
+			return l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity != "" && *l.Spec.HolderIdentity != before
+		})
+	return err
+}
+
+// LeaderIdentity is who holds the controller's lease.
+func (c *Cluster) LeaderIdentity(ctx context.Context) (string, error) {
+	var lease coordinationv1.Lease
+	if err := c.Get(ctx, client.ObjectKey{Namespace: System, Name: Controller.App}, &lease); err != nil {
+		return "", fmt.Errorf("reading the controller's lease: %w", err)
+	}
+	if lease.Spec.HolderIdentity == nil {
+		return "", nil
+	}
+	return *lease.Spec.HolderIdentity, nil
+}
+
+// NBCtl runs ovn-nbctl: the hand that edits rows behind Woven's back.
+func (c *Cluster) NBCtl(ctx context.Context, args ...string) (string, error) {
+	pod, err := c.PodOf(ctx, Central, "")
+	if err != nil {
+		return "", err
+	}
+	return c.ExecIn(ctx, pod, "nb-ovsdb", append([]string{"ovn-nbctl", "--timeout=30"}, args...)...)
+}
+
+// Synced waits until every node's ovn-controller has installed what the northbound database holds now.
+func (c *Cluster) Synced(ctx context.Context) error {
+	_, err := c.NBCtl(ctx, "--wait=hv", "sync")
+	return err
+}
+
+// Attachments are the iface-ids of the interfaces that a node's switch has for pods.
+func (c *Cluster) Attachments(ctx context.Context, node string) ([]string, error) {
+	pod, err := c.PodOf(ctx, Switch, node)
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.ExecIn(ctx, pod, "ovs-vswitchd", "ovs-vsctl", "--format=json", "--columns=external_ids", "list", "Interface")
+	if err != nil {
+		return nil, err
+	}
+	return ifaceIDs(out)
+}
+
+// ifaceIDs reads ovs-vsctl's JSON: maps are ["map",[["key","value"],…]].
+func ifaceIDs(text string) ([]string, error) {
+	var table struct{ Data [][]json.RawMessage }
+	if err := json.Unmarshal([]byte(text), &table); err != nil {
+		return nil, fmt.Errorf("reading the interfaces: %w", err)
+	}
+	var ids []string
+	for _, row := range table.Data {
+		var kind string
+		var pairs [][2]string
+		if err := json.Unmarshal(row[0], &[]any{&kind, &pairs}); err != nil {
+			return nil, fmt.Errorf("reading external_ids: %w", err)
+		}
+		for _, pair := range pairs {
+			if pair[0] == "iface-id" && !strings.HasPrefix(pair[1], "node-") {
+				ids = append(ids, pair[1])
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+var recomputed = regexp.MustCompile(`(?m)^Node: (\S+)\n- recompute:\s+(\d+)`)
+
+// Recomputes are how often each node of northd's engine was computed anew, rather than by the difference.
+func (c *Cluster) Recomputes(ctx context.Context) (map[string]int, error) {
+	pod, err := c.PodOf(ctx, Central, "")
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.ExecIn(ctx, pod, "northd", "ovn-appctl", "-t", "ovn-northd", "inc-engine/show-stats")
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
+	for _, m := range recomputed.FindAllStringSubmatch(out, -1) {
+		if counts[m[1]], err = strconv.Atoi(m[2]); err != nil {
+			return nil, fmt.Errorf("reading %q: %w", m[0], err)
+		}
+	}
+	return counts, nil
+}

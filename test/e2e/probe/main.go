@@ -1,0 +1,65 @@
+// Command probe is what the end-to-end tests run inside pods to count packets: an echo server, a stream of numbered
+// messages that says how many came back, and one packet of an exact size. The images at hand have nothing that counts.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"time"
+)
+
+const usage = `usage:
+  probe echo PORT                     answer TCP and UDP with what they say
+  probe stream udp|tcp ADDR INTERVAL  send numbered messages until standard input ends, then print a report
+  probe size ADDR BYTES               send one unfragmentable UDP packet of BYTES, and await its echo`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	switch {
+	case len(args) == 2 && args[0] == "echo":
+		return echo(ctx, args[1])
+	case len(args) == 4 && args[0] == "stream":
+		every, err := time.ParseDuration(args[3])
+		if err != nil {
+			return fmt.Errorf("reading the interval: %w", err)
+		}
+		return report(ctx, args[1], args[2], every)
+	case len(args) == 3 && args[0] == "size":
+		size, err := strconv.Atoi(args[2])
+		if err != nil {
+			return fmt.Errorf("reading the size: %w", err)
+		}
+		return sendSized(ctx, args[1], size)
+	}
+	return fmt.Errorf("%s", usage)
+}
+
+// report runs a stream until standard input ends, which is how the test that started it says stop, and prints the
+// outcome as JSON.
+func report(ctx context.Context, network, address string, every time.Duration) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	s := stream{Network: network, Address: address, Every: every}
+	out, err := s.run(ctx)
+	if err != nil {
+		return fmt.Errorf("streaming to %s: %w", address, err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(out)
+}
