@@ -24,7 +24,7 @@ type Namespace struct {
 	Name string
 
 	t       testing.TB
-	objects []client.Object // what is in no namespace, to be deleted with it
+	objects *[]client.Object // what is in no namespace, to be deleted with it
 }
 
 // Namespace creates a namespace for a test. It goes with the test; a failed test leaves its events in the log.
@@ -34,9 +34,16 @@ func (c *Cluster) Namespace(t testing.TB, labels map[string]string) *Namespace {
 	if err := c.Create(t.Context(), obj); err != nil {
 		t.Fatalf("creating a namespace: %v", err)
 	}
-	n := &Namespace{Cluster: c, Name: obj.Name, t: t}
+	n := &Namespace{Cluster: c, Name: obj.Name, t: t, objects: &[]client.Object{}}
 	t.Cleanup(n.remove)
 	return n
+}
+
+// For is the same namespace as a subtest sees it: what fails, fails the subtest.
+func (n *Namespace) For(t testing.TB) *Namespace {
+	view := *n
+	view.t = t
+	return &view
 }
 
 // remove takes the namespace away, and when its pods are gone, the objects outside that they stood on.
@@ -54,8 +61,8 @@ func (n *Namespace) remove() {
 	if _, err := Await(ctx, n.Cluster, &corev1.PodList{}, none, client.InNamespace(n.Name)); err != nil {
 		n.t.Errorf("awaiting the end of the pods of %s: %v", n.Name, err)
 	}
-	slices.Reverse(n.objects)
-	for _, obj := range n.objects {
+	slices.Reverse(*n.objects)
+	for _, obj := range *n.objects {
 		if err := n.Cluster.Delete(ctx, obj); client.IgnoreNotFound(err) != nil {
 			n.t.Errorf("deleting %s: %v", obj.GetName(), err)
 		}
@@ -100,7 +107,7 @@ func (n *Namespace) TryAdd(obj client.Object) error {
 		return fmt.Errorf("creating %s: %w", obj.GetName(), err)
 	}
 	if !namespaced {
-		n.objects = append(n.objects, obj)
+		*n.objects = append(*n.objects, obj)
 	}
 	return nil
 }

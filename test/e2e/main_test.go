@@ -1,0 +1,78 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/woven-cni/woven/test/e2e/framework"
+)
+
+// cluster is what all tests share.
+var cluster *framework.Cluster
+
+// Two nodes of the cluster, for what concerns one node or goes from one to another.
+var here, there string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	stop, err := prepare(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := stop(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func prepare(ctx context.Context) (stop func(context.Context) error, err error) {
+	if cluster, err = framework.Connect(ctx); err != nil {
+		return nil, err
+	}
+	if len(cluster.Nodes) < 2 {
+		return nil, fmt.Errorf("the tests need two nodes or more, and the cluster has %v", cluster.Nodes)
+	}
+	here, there = cluster.Nodes[0], cluster.Nodes[1]
+	if err := cluster.BuildProbe(ctx); err != nil {
+		return nil, err
+	}
+	return cluster.StartTools(ctx)
+}
+
+// within is a context for a step that must not take longer.
+func within(t *testing.T, limit time.Duration, what string) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("%s took more than %s", what, limit))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// must fails the test on an error.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// do is must for what also returns something.
+func do[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		must(t, err)
+		return v
+	}
+}
