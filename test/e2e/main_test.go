@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,4 +76,12 @@ func do[T any](t *testing.T) func(T, error) T {
 		must(t, err)
 		return v
 	}
+}
+
+// second is the error of a call whose other result does not matter.
+func second[T any](_ T, err error) error { return err }
+
+// timedOut says whether curl gave up for want of an answer.
+func timedOut(err error) bool {
+	return strings.Contains(err.Error(), "timed out") || strings.Contains(err.Error(), "imeout")
 }

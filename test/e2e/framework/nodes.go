@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,29 +103,25 @@ func (c *Cluster) put(ctx context.Context, pod *corev1.Pod, path string, program
 	return nil
 }
 
-// commLength is how much of a process's name the kernel keeps (proc(5), /proc/pid/comm).
-const commLength = 15
-
-// Kill ends the process of a program in a pod with SIGKILL, as the kernel does when memory runs out.
-func (c *Cluster) Kill(ctx context.Context, pod *corev1.Pod, program string) error {
-	if len(program) > commLength {
-		program = program[:commLength]
+// Kill ends every process of a container with SIGKILL, as the kernel does when memory runs out.
+func (c *Cluster) Kill(ctx context.Context, pod *corev1.Pod, container string) error {
+	i := slices.IndexFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.Name == container })
+	if i < 0 {
+		return fmt.Errorf("pod %s has no container %s", pod.Name, container)
 	}
-	// The pod's UID is in the process's cgroup, with "_" where systemd does not allow "-".
+	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[i].ContainerID, "://")
 	script := fmt.Sprintf(`
 n=0
 for p in /proc/[0-9]*; do
-  [ "$(cat $p/comm 2>/dev/null)" = %q ] || continue
-  tr _ - < $p/cgroup | grep -q %s || continue
-  kill -9 ${p#/proc/} && n=$((n+1))
+  grep -q %s $p/cgroup 2>/dev/null && kill -9 ${p#/proc/} && n=$((n+1))
 done
-echo $n`, program, pod.UID)
+echo $n`, id)
 	killed, err := c.OnNode(ctx, pod.Spec.NodeName, script)
 	if err != nil {
 		return err
 	}
 	if n, err := strconv.Atoi(killed); err != nil || n == 0 {
-		return fmt.Errorf("found no process %s of pod %s on %s", program, pod.Name, pod.Spec.NodeName)
+		return fmt.Errorf("found no process of container %s of pod %s on %s", container, pod.Name, pod.Spec.NodeName)
 	}
 	return nil
 }

@@ -33,6 +33,8 @@ type Northbound struct {
 type Write struct {
 	// Verb is "insert", "update" or "delete".
 	Verb, Table string
+	// At is when this machine heard of it.
+	At time.Time
 	// Row is the row's content, for messages and for looking for names in it.
 	Row string
 }
@@ -184,7 +186,7 @@ func (r *recorder) OnDelete(table string, m model.Model) { r.record("delete", ta
 func (r *recorder) record(verb, table string, m model.Model) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.writes = append(r.writes, Write{Verb: verb, Table: table, Row: fmt.Sprintf("%+v", m)})
+	r.writes = append(r.writes, Write{Verb: verb, Table: table, At: time.Now(), Row: fmt.Sprintf("%+v", m)})
 	close(r.changed)
 	r.changed = make(chan struct{})
 }

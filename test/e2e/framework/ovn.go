@@ -14,27 +14,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Component is one of Woven's workloads.
-type Component struct {
-	// App is the label of its pods.
-	App string
-	// Programs are its containers and the program that each runs.
-	Programs map[string]string
-}
+// Component is one of Woven's workloads, by the label "app" of its pods.
+type Component string
 
 // The components of an installation.
-var (
-	Central = Component{"ovn-central", map[string]string{
-		"nb-ovsdb": "ovsdb-server", "sb-ovsdb": "ovsdb-server", "northd": "ovn-northd"}}
-	Switch = Component{"ovs", map[string]string{
-		"ovsdb-server": "ovsdb-server", "ovs-vswitchd": "ovs-vswitchd", "ovn-controller": "ovn-controller"}}
-	Controller = Component{"woven-controller", map[string]string{"woven-controller": "woven-controller"}}
-	Daemon     = Component{"woven-daemon", map[string]string{"woven-daemon": "woven-daemon"}}
+const (
+	Central    Component = "ovn-central"
+	Switch     Component = "ovs"
+	Controller Component = "woven-controller"
+	Daemon     Component = "woven-daemon"
 )
 
 // PodOf is the pod of a component on a node; any of its pods when node is empty.
 func (c *Cluster) PodOf(ctx context.Context, comp Component, node string) (*corev1.Pod, error) {
-	pods, err := c.Pods(ctx, System, "app", comp.App)
+	pods, err := c.Pods(ctx, System, "app", string(comp))
 	if err != nil {
 		return nil, err
 	}
@@ -43,17 +36,17 @@ func (c *Cluster) PodOf(ctx context.Context, comp Component, node string) (*core
 			return &pods[i], nil
 		}
 	}
-	return nil, fmt.Errorf("no pod of %s on node %q", comp.App, node)
+	return nil, fmt.Errorf("no pod of %s on node %q", comp, node)
 }
 
 // Leader is the controller's pod that leads.
 func (c *Cluster) Leader(ctx context.Context) (*corev1.Pod, error) {
-	pods, err := c.Pods(ctx, System, "app", Controller.App)
+	pods, err := c.Pods(ctx, System, "app", string(Controller))
 	if err != nil {
 		return nil, err
 	}
 	var lease coordinationv1.Lease
-	if err := c.Get(ctx, client.ObjectKey{Namespace: System, Name: Controller.App}, &lease); err != nil {
+	if err := c.Get(ctx, client.ObjectKey{Namespace: System, Name: string(Controller)}, &lease); err != nil {
 		return nil, fmt.Errorf("reading the controller's lease: %w", err)
 	}
 	for i := range pods {
@@ -76,7 +69,7 @@ func holds(lease *coordinationv1.Lease, pod *corev1.Pod) bool {
 
 // AwaitNewLeader waits until another identity than the given one leads.
 func (c *Cluster) AwaitNewLeader(ctx context.Context, before string) error {
-	_, err := AwaitOne(ctx, c, &coordinationv1.LeaseList{}, client.ObjectKey{Namespace: System, Name: Controller.App},
+	_, err := AwaitOne(ctx, c, &coordinationv1.LeaseList{}, client.ObjectKey{Namespace: System, Name: string(Controller)},
 		func(l *coordinationv1.Lease) bool {
 			return l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity != "" && *l.Spec.HolderIdentity != before
 		})
@@ -86,7 +79,7 @@ func (c *Cluster) AwaitNewLeader(ctx context.Context, before string) error {
 // LeaderIdentity is who holds the controller's lease.
 func (c *Cluster) LeaderIdentity(ctx context.Context) (string, error) {
 	var lease coordinationv1.Lease
-	if err := c.Get(ctx, client.ObjectKey{Namespace: System, Name: Controller.App}, &lease); err != nil {
+	if err := c.Get(ctx, client.ObjectKey{Namespace: System, Name: string(Controller)}, &lease); err != nil {
 		return "", fmt.Errorf("reading the controller's lease: %w", err)
 	}
 	if lease.Spec.HolderIdentity == nil {

@@ -1,0 +1,191 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/test/e2e/framework"
+)
+
+// stopControllers takes all controllers away until the function it returns, or the end of the test, brings them back.
+func stopControllers(t *testing.T) (start func()) {
+	t.Helper()
+	before := do[int32](t)(cluster.Scale(within(t, time.Minute, "stopping the controllers"), 0))
+	running := false
+	start = func() {
+		if running {
+			return
+		}
+		running = true
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		_, err := cluster.Scale(ctx, before)
+		must(t, err)
+	}
+	t.Cleanup(start)
+	return start
+}
+
+// What comes and goes while nobody watches is found afterwards.
+func TestControllerAway(t *testing.T) {
+	ns := cluster.Namespace(t, nil)
+	db := cluster.Northbound(t)
+	caller := framework.Server("caller", framework.On(here))
+	old := framework.Server("old", framework.On(there), framework.Labelled("app", "web"))
+	oldService, oldSubnet := service("old", "web", corev1.ServiceTypeClusterIP), subnet(ns, "10.200.20.0/24")
+	oldSubnet.Spec.Namespaces = nil
+	ns.Add(oldService, oldSubnet)
+	ns.Start(caller, old)
+	awaitBalanced(t, db, oldService.Spec.ClusterIP+":80", 1)
+	awaitCondition(t, oldSubnet, ready)
+
+	start := stopControllers(t)
+	ns.Stop(old)
+	must(t, cluster.Delete(t.Context(), oldService))
+	must(t, cluster.Delete(t.Context(), oldSubnet))
+	born := framework.Server("born", framework.On(there), framework.Labelled("app", "web"))
+	bornService := service("born", "web", corev1.ServiceTypeClusterIP)
+	bornSubnet := subnet(ns, "10.200.21.0/24")
+	bornSubnet.Name, bornSubnet.Spec.Namespaces = ns.Name+"-born", nil
+	ns.Add(born, bornService, bornSubnet)
+	start()
+
+	ns.AwaitReady(born)
+	awaitBalanced(t, db, bornService.Spec.ClusterIP+":80", 1)
+	ns.FetchUntil(caller, url(bornService.Spec.ClusterIP, 80, "/hostname"), "born")
+	awaitCondition(t, bornSubnet, ready)
+	must(t, db.Await(within(t, 30*time.Second, "removing the rows of what went"), func() bool {
+		services, err := framework.Rows(db, func(lb *nb.LoadBalancer) bool { return strings.Contains(lb.Name, ns.Name+"/old") })
+		switches, err2 := framework.Rows(db, func(ls *nb.LogicalSwitch) bool { return ls.Name == oldSubnet.Name })
+		return err == nil && err2 == nil && len(services) == 0 && len(switches) == 0 && db.Port(portName(old)) == nil
+	}))
+	_, err := framework.Await(within(t, 30*time.Second, "removing the IP object"), cluster, &v1.IPList{},
+		func(ips []*v1.IP) bool { return len(ips) == 0 }, client.MatchingFields{"metadata.name": portName(old)})
+	must(t, err)
+}
+
+// A controller that starts in a quiet cluster finds that all is as it should be, and writes nothing. The canaries tell
+// when it is done: each comes after what a feature's queue held at the start.
+func TestControllerRestartWritesNothing(t *testing.T) {
+	ns := cluster.Namespace(t, nil)
+	settled := framework.Server("settled", framework.On(here), framework.Labelled("app", "web"))
+	settledService := service("settled", "web", corev1.ServiceTypeClusterIP)
+	ns.Add(settledService)
+	ns.Start(settled)
+	db := cluster.Northbound(t)
+	awaitBalanced(t, db, settledService.Spec.ClusterIP+":80", 1)
+
+	before := len(db.Writes())
+	start := stopControllers(t)
+	start()
+	canary := cluster.Namespace(t, nil)
+	vpc := &v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: canary.Name + "-vpc"}}
+	own := subnet(canary, "10.200.22.0/24")
+	own.Spec.Vpc = vpc.Name
+	bird, song := framework.Idle("bird"), service("song", "nobody", corev1.ServiceTypeClusterIP)
+	canary.Add(vpc, own)
+	awaitCondition(t, own, ready)
+	canary.Add(song)
+	canary.Start(bird)
+	awaitBalanced(t, db, song.Spec.ClusterIP+":80", 0)
+
+	for _, w := range db.Writes()[before:] {
+		switch {
+		case strings.Contains(w.Row, canary.Name): // a canary's own
+		case w.Table == "NB_Global": // counts the syncs of this test
+		case w.Table == "Load_Balancer_Group" && w.Verb == "update": // has a member more: the canary Service's balancer
+		default:
+			t.Errorf("the restart caused: %s", w)
+		}
+	}
+}
+
+// A row that somebody edits by hand is put back within a second, and the object it belongs to says so.
+func TestHandEditIsPutBack(t *testing.T) {
+	ns := cluster.Namespace(t, nil)
+	db := cluster.Northbound(t)
+	p := framework.Server("web", framework.On(here))
+	ns.Start(p)
+	name := portName(p)
+	want := db.Port(name).Addresses
+	edits := []struct {
+		name string
+		args []string
+	}{
+		{"addresses changed", []string{"lsp-set-addresses", name, "0a:00:00:00:00:99 10.16.200.200"}},
+		{"port security taken off", []string{"lsp-set-port-security", name}},
+		{"port deleted", []string{"lsp-del", name}},
+	}
+	for _, edit := range edits {
+		t.Run(edit.name, func(t *testing.T) {
+			before := len(db.Writes())
+			must(t, second(cluster.NBCtl(t.Context(), edit.args...)))
+			ctx := within(t, 10*time.Second, "putting the row back")
+			must(t, db.Await(ctx, func() bool { return len(db.Writes()) > before }))
+			edited := db.Writes()[before].At
+			must(t, db.Await(ctx, func() bool {
+				port := db.Port(name)
+				return port != nil && slices.Equal(port.Addresses, want) && slices.Equal(port.PortSecurity, want)
+			}))
+			took := time.Since(edited)
+			t.Logf("put back in %s", took.Round(time.Millisecond))
+			if took > time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+	message := do[string](t)(ns.AwaitEvent(within(t, 10*time.Second, "the event"), "web", "Healed"))
+	if !strings.Contains(message, name) && !strings.Contains(message, ns.Name) {
+		t.Errorf("the event says %q, and nothing of %s", message, name)
+	}
+	ns.FetchUntil(p, served(p, "/hostname"), "web")
+}
+
+// Rows that are not Woven's are nobody's business.
+func TestForeignRowsStay(t *testing.T) {
+	ns := cluster.Namespace(t, nil)
+	db := cluster.Northbound(t)
+	name := ns.Name + "-foreign"
+	must(t, second(cluster.NBCtl(t.Context(), "ls-add", name, "--", "lsp-add", name, name+"-port")))
+	t.Cleanup(func() { _, _ = cluster.NBCtl(context.Background(), "--if-exists", "ls-del", name) })
+	stopControllers(t)()
+	ns.Start(framework.Idle("after")) // the new leader is at work
+	if db.Port(name+"-port") == nil {
+		t.Error("the foreign switch port is gone")
+	}
+}
+
+// Pods come and go by difference: northd does not compute everything anew for one.
+func TestPodsCostNoRecompute(t *testing.T) {
+	ns := cluster.Namespace(t, nil)
+	// The first pod of a switch, and its neighbours, are settled before the count begins.
+	ns.Start(framework.Idle("settled-here", framework.On(here)), framework.Idle("settled-there", framework.On(there)))
+	must(t, cluster.Synced(within(t, time.Minute, "the sync")))
+	before := do[map[string]int](t)(cluster.Recomputes(t.Context()))
+	var pods []*corev1.Pod
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		pods = append(pods, framework.Idle(name))
+	}
+	ns.Start(pods...)
+	ns.Stop(pods...)
+	must(t, cluster.Synced(within(t, time.Minute, "the sync")))
+	after := do[map[string]int](t)(cluster.Recomputes(t.Context()))
+	for _, node := range []string{"northd", "lflow"} {
+		cost := after[node] - before[node]
+		t.Logf("%d pods came and went, and %s was computed anew %d times", len(pods), node, cost)
+		if cost > 0 {
+			t.Errorf("engine node %s was computed anew %d times", node, cost)
+		}
+	}
+}
