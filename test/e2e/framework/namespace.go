@@ -36,7 +36,22 @@ func (c *Cluster) Namespace(t testing.TB, labels map[string]string) *Namespace {
 	}
 	n := &Namespace{Cluster: c, Name: obj.Name, t: t, objects: &[]client.Object{}}
 	t.Cleanup(n.remove)
+	if err := c.awaitAccount(t.Context(), obj.Name); err != nil {
+		t.Fatal(err)
+	}
 	return n
+}
+
+// awaitAccount waits for what every pod of a namespace needs before it can be created.
+func (c *Cluster) awaitAccount(ctx context.Context, namespace string) error {
+	ctx, cancel := context.WithTimeout(ctx, podTime)
+	defer cancel()
+	key := client.ObjectKey{Namespace: namespace, Name: "default"}
+	_, err := AwaitOne(ctx, c, &corev1.ServiceAccountList{}, key, func(*corev1.ServiceAccount) bool { return true })
+	if err != nil {
+		return fmt.Errorf("awaiting the service account of namespace %s: %w", namespace, err)
+	}
+	return nil
 }
 
 // For is the same namespace as a subtest sees it: what fails, fails the subtest.
