@@ -81,7 +81,13 @@ func do[T any](t *testing.T) func(T, error) T {
 // second is the error of a call whose other result does not matter.
 func second[T any](_ T, err error) error { return err }
 
-// timedOut says whether curl gave up for want of an answer.
-func timedOut(err error) bool {
-	return strings.Contains(err.Error(), "timed out") || strings.Contains(err.Error(), "imeout")
+// What curl exits with when nobody took the connection, and when nobody answered at all.
+const (
+	curlRefused  = "curl: (7)"
+	curlTimedOut = "curl: (28)"
+)
+
+// unreached says whether curl failed before it could speak to anybody.
+func unreached(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), curlRefused) || strings.Contains(err.Error(), curlTimedOut))
 }

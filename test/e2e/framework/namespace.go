@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -217,9 +216,4 @@ func (n *Namespace) FetchUntil(from *corev1.Pod, url, want string) string {
 		n.t.Fatal(err)
 	}
 	return got
-}
-
-// NotFound says whether an object is not there.
-func (c *Cluster) NotFound(ctx context.Context, obj client.Object) bool {
-	return errors.IsNotFound(c.Get(ctx, client.ObjectKeyFromObject(obj), obj))
 }

@@ -67,27 +67,6 @@ func holds(lease *coordinationv1.Lease, pod *corev1.Pod) bool {
 	return name == pod.Name || name == pod.Spec.NodeName
 }
 
-// AwaitNewLeader waits until another identity than the given one leads.
-func (c *Cluster) AwaitNewLeader(ctx context.Context, before string) error {
-	_, err := AwaitOne(ctx, c, &coordinationv1.LeaseList{}, client.ObjectKey{Namespace: System, Name: string(Controller)},
-		func(l *coordinationv1.Lease) bool {
-			return l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity != "" && *l.Spec.HolderIdentity != before
-		})
-	return err
-}
-
-// LeaderIdentity is who holds the controller's lease.
-func (c *Cluster) LeaderIdentity(ctx context.Context) (string, error) {
-	var lease coordinationv1.Lease
-	if err := c.Get(ctx, client.ObjectKey{Namespace: System, Name: string(Controller)}, &lease); err != nil {
-		return "", fmt.Errorf("reading the controller's lease: %w", err)
-	}
-	if lease.Spec.HolderIdentity == nil {
-		return "", nil
-	}
-	return *lease.Spec.HolderIdentity, nil
-}
-
 // NBCtl runs ovn-nbctl: the hand that edits rows behind Woven's back.
 func (c *Cluster) NBCtl(ctx context.Context, args ...string) (string, error) {
 	pod, err := c.PodOf(ctx, Central, "")

@@ -96,9 +96,7 @@ func HostPort(port int32) PodOption {
 	}
 }
 
-// On a host network the server's own ports may be taken by another test's.
-
-// Listening moves the server's HTTP and UDP to other ports.
+// Listening moves the server's HTTP and UDP to other ports: on a node's network its own may be taken.
 func Listening(http, udp string) PodOption {
 	return func(p *corev1.Pod) {
 		p.Spec.Containers[0].Args = []string{"netexec", "--http-port=" + http, "--udp-port=" + udp}
