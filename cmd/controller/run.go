@@ -107,7 +107,8 @@ func addProbes(mgr manager.Manager, db *ovs.DB) error {
 		return nil
 	}
 	for path, check := range map[string]healthz.Checker{"/healthz": healthz.Ping, "/readyz": connected} {
-		if err := mgr.AddMetricsServerExtraHandler(path, &healthz.Handler{Checks: map[string]healthz.Checker{"controller": check}}); err != nil {
+		handler := http.StripPrefix(path, &healthz.Handler{Checks: map[string]healthz.Checker{"controller": check}})
+		if err := mgr.AddMetricsServerExtraHandler(path, handler); err != nil {
 			return fmt.Errorf("adding %s: %w", path, err)
 		}
 	}
