@@ -84,7 +84,8 @@ func (d *DB) prepare(r *resolved) (plan Plan, s *session, before *account, err e
 	}
 	s.cache.mu.RLock()
 	defer s.cache.mu.RUnlock()
-	plan, missing, err := diff(r, s.cache)
+	wanted := accountOf(r)
+	plan, missing, err := diff(r, s.cache, d.ledger.memory(r.owner, wanted))
 	if err != nil {
 		d.ledger.know(r.owner)
 		return Plan{}, nil, nil, err
@@ -93,7 +94,7 @@ func (d *DB) prepare(r *resolved) (plan Plan, s *session, before *account, err e
 		d.ledger.wait(r.owner, missing)
 		return Plan{}, nil, nil, &ErrWaiting{Refs: missing}
 	}
-	before = d.ledger.expect(r.owner, accountOf(r))
+	before = d.ledger.expect(r.owner, wanted)
 	if plan.Empty() {
 		d.settle(r)
 	}
@@ -112,7 +113,7 @@ func (d *DB) Plan(owner Owner, want Desired) (Plan, error) {
 	}
 	s.cache.mu.RLock()
 	defer s.cache.mu.RUnlock()
-	plan, missing, err := diff(r, s.cache)
+	plan, missing, err := diff(r, s.cache, d.ledger.memory(owner, accountOf(r)))
 	if err == nil && len(missing) > 0 {
 		err = &ErrWaiting{Refs: missing}
 	}

@@ -5,10 +5,17 @@ import (
 	"slices"
 )
 
-// diff compares what an owner wants with what the cache holds. It is a function of the two, and reads only what it
+// memory is what the ledger adds to what the rows say: a row that died with its parent took its woven/in along, and the
+// values it had put into other sets are remembered here alone.
+type memory struct {
+	claims []claim          // of the owner, as of its last Apply
+	shared func(claim) bool // whether another owner wants the same element in the same set
+}
+
+// diff compares what an owner wants with what the cache holds. It is a function of its arguments, and reads only what it
 // finds by UUID or by owner. With rows missing there is no plan.
-func diff(want *resolved, have *cache) (Plan, []Ref, error) {
-	d := differ{want: want, have: have, plan: Plan{owner: want.owner}, owned: have.owned(want.owner)}
+func diff(want *resolved, have *cache, before memory) (Plan, []Ref, error) {
+	d := differ{want: want, have: have, before: before, plan: Plan{owner: want.owner}, owned: have.owned(want.owner)}
 	for _, w := range want.rows {
 		if err := d.row(w); err != nil {
 			return Plan{}, nil, err
@@ -24,6 +31,9 @@ func diff(want *resolved, have *cache) (Plan, []Ref, error) {
 type differ struct {
 	want    *resolved
 	have    *cache
+	before  memory
+	gone    map[string]bool // rows that go
+	keep    map[claim]bool  // claims that stay
 	plan    Plan
 	missing []Ref
 	owned   []ownedRow
@@ -141,35 +151,51 @@ func with1(m map[string]string, k, v string) map[string]string {
 
 // leftovers undoes what the owner has and no longer wants.
 func (d *differ) leftovers() {
-	gone := map[string]bool{}
+	d.gone = map[string]bool{}
 	for _, r := range d.owned {
 		if d.want.byUUID[r.uuid] == nil {
-			gone[r.uuid] = true
+			d.gone[r.uuid] = true
 		}
 	}
-	var keep map[claim]bool
 	for _, r := range d.owned {
 		if w := d.want.byUUID[r.uuid]; w != nil && w.ids[keyIn] == r.ids()[keyIn] {
 			continue // remembers what it wants
 		}
-		if keep == nil {
-			keep = d.want.claims()
-		}
 		held := false
 		for _, m := range d.have.db.recorded(r.row) {
-			if keep[m.claim] || !d.have.contains(m.claim) {
-				continue
+			if d.leave(m, r.sym) {
+				held = held || m.column.strong && m.value == r.uuid
 			}
-			held = held || m.column.strong && m.value == r.uuid
-			if gone[m.parent] && m.column.table.root || gone[m.value] && !m.column.strong {
-				continue // the server drops it with the row
-			}
-			d.member(leave, m, r.sym)
 		}
-		if gone[r.uuid] {
+		if d.gone[r.uuid] {
 			d.remove(r, held)
 		}
 	}
+	for _, c := range d.before.claims {
+		if parent := d.have.row(c.column.table, c.parent); parent != nil {
+			d.leave(membership{claim: c, parentSym: parent.sym()}, "")
+		}
+	}
+}
+
+// leave takes an element that is no longer wanted out of its set, and says whether it was there to be taken.
+func (d *differ) leave(m membership, carrier Sym) bool {
+	if d.keep == nil {
+		d.keep = d.want.claims()
+	}
+	if d.keep[m.claim] || !d.have.contains(m.claim) {
+		return false
+	}
+	d.keep[m.claim] = true // once is enough
+	switch {
+	case d.gone[m.parent] && m.column.table.root, d.gone[m.value] && !m.column.strong:
+		// The server drops it with the row.
+	case d.before.shared != nil && d.before.shared(m.claim):
+		// The other owner takes it out in its time.
+	default:
+		d.member(leave, m, carrier)
+	}
+	return true
 }
 
 // remove deletes a row of a root table. Others go by themselves, once nothing refers to them; if one does not

@@ -215,7 +215,7 @@ func checkDiff(t *testing.T, data []byte) {
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", o, err, want.Text(db))
 		}
-		plan, missing, err := diff(r, f.cache)
+		plan, missing, err := diff(r, f.cache, memory{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +227,7 @@ func checkDiff(t *testing.T, data []byte) {
 		}
 		checkTxn(t, plan)
 		f.commit(plan)
-		again, missing, err := diff(r, f.cache)
+		again, missing, err := diff(r, f.cache, memory{})
 		if err != nil || len(missing) > 0 || !again.Empty() {
 			t.Fatalf("%s is not done after\n%s\nleft: %s missing: %v err: %v", o, plan, again, missing, err)
 		}
@@ -250,7 +250,7 @@ func checkDiff(t *testing.T, data []byte) {
 			t.Fatal(err)
 		}
 		// The anchor of rows without external_ids is the first row: only then order may matter, and then by its note alone.
-		if plan, _, _ := diff(reversed, f.cache); !plan.Empty() && !strings.Contains(plan.String(), keyWith) {
+		if plan, _, _ := diff(reversed, f.cache, memory{}); !plan.Empty() && !strings.Contains(plan.String(), keyWith) {
 			t.Fatalf("%s: the order of rows matters:\n%s", o, plan)
 		}
 	}

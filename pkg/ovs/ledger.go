@@ -58,6 +58,24 @@ func accountOf(r *resolved) *account {
 	return a
 }
 
+// memory is what the ledger knows of an owner's claims besides those of a, which it is about to want.
+func (l *ledger) memory(o Owner, a *account) memory {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := memory{shared: func(c claim) bool { return l.shared(o, c) }}
+	if before := l.owners[o]; before != nil && !slices.Equal(before.claims, a.claims) {
+		m.claims = before.claims
+	}
+	return m
+}
+
+// shared says whether another owner wants what the claim says.
+func (l *ledger) shared(o Owner, c claim) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.claims[c], func(other Owner) bool { return other != o })
+}
+
 // expect notes what the owner wants now, and returns what it wanted before.
 func (l *ledger) expect(o Owner, a *account) (before *account) {
 	l.mu.Lock()
@@ -119,7 +137,7 @@ func drop[K comparable](m map[K][]Owner, k K, o Owner) {
 func (l *ledger) forget(o Owner) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if a := l.owners[o]; a != nil && len(a.rows)+len(a.waits) == 0 {
+	if a := l.owners[o]; a != nil && len(a.rows)+len(a.claims)+len(a.waits) == 0 {
 		delete(l.owners, o)
 	}
 }
