@@ -56,10 +56,7 @@ func (d *DB) Apply(ctx context.Context, owner Owner, want Desired) (Plan, error)
 		if errors.Is(out.err, errCrossed) {
 			continue
 		}
-		var held *ErrInUse
-		if errors.As(out.err, &held) {
-			d.awaitRelease(s, owner, held, out.version)
-		}
+		d.awaitRelease(s, owner, out)
 		return Plan{}, out.err
 	}
 	if s := d.session(); s != nil {
@@ -86,8 +83,12 @@ func (d *DB) prepare(r *resolved) (plan Plan, s *session, before *account, err e
 	defer s.cache.mu.RUnlock()
 	wanted := accountOf(r)
 	plan, missing, err := diff(r, s.cache, d.ledger.memory(r.owner, wanted))
-	if err != nil {
+	if err != nil { // the only one there is: another owner has the Sym
 		d.ledger.know(r.owner)
+		var taken *ErrTaken
+		if errors.As(err, &taken) {
+			d.ledger.block(r.owner, obstacle{taken: taken.Table})
+		}
 		return Plan{}, nil, nil, err
 	}
 	if len(missing) > 0 {
@@ -120,19 +121,26 @@ func (d *DB) Plan(owner Owner, want Desired) (Plan, error) {
 	return plan, err
 }
 
-// awaitRelease has the owner marked dirty when a reference may have gone, also if that happened just now.
-func (d *DB) awaitRelease(s *session, o Owner, held *ErrInUse, since uint64) {
-	table := ""
-	if m := inUse.FindStringSubmatch(held.Details); m != nil {
-		table = m[1]
+// awaitRelease has the owner marked dirty when what is in its way may have gone, also if that happened just now.
+func (d *DB) awaitRelease(s *session, o Owner, out outcome) {
+	var used *ErrInUse
+	var taken *ErrTaken
+	var by obstacle
+	switch {
+	case errors.As(out.err, &used):
+		by.inUse = used.Table
+	case errors.As(out.err, &taken):
+		by.taken = taken.Table
+	default:
+		return
 	}
 	s.cache.mu.RLock()
 	defer s.cache.mu.RUnlock()
-	d.ledger.held(o, table)
-	if s.cache.version != since {
+	d.ledger.block(o, by)
+	if s.cache.version != out.version {
 		d.ledger.mu.Lock()
 		defer d.ledger.mu.Unlock()
-		d.ledger.mark(o, CauseAwaited, "references may have gone")
+		d.ledger.mark(o, CauseAwaited, "what was in the way may have gone")
 	}
 }
 
@@ -259,10 +267,11 @@ func refusal(ops []operation, results []result) error {
 			return &ErrTaken{Table: ops[i].table.name, Details: "another row has the name"}
 		case r.Error == "timed out", r.Error == "duplicate uuid", duplicate.MatchString(text), vanished.MatchString(text):
 			return errCrossed
-		case inUse.MatchString(text):
-			return &ErrInUse{Details: text}
 		case r.Error == "not owner", r.Error == "resources exhausted", r.Error == "I/O error":
 			return fmt.Errorf("the database could not commit: %s", text)
+		}
+		if m := inUse.FindStringSubmatch(text); m != nil {
+			return &ErrInUse{Table: m[1], Details: text}
 		}
 		if m := taken.FindStringSubmatch(text); m != nil {
 			return &ErrTaken{Table: m[1], Details: text}

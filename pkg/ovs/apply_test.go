@@ -345,6 +345,16 @@ func TestNameTaken(t *testing.T) {
 	if !errors.As(err, &taken) || taken.Table != "Logical_Switch_Port" {
 		t.Fatalf("got %v", err)
 	}
+	f.server.Ctl("lsp-del", "web-0.shop")
+	if d := f.dirty("pod"); d.Cause != ovs.CauseAwaited {
+		t.Errorf("dirty: %v", d)
+	}
+	f.apply(podOwner("web-0"), pod("web-0", "s2", ""), 1)
+	f.server.Ctl("ls-del", "s")
+	if d := f.dirty("subnet"); d.Cause != ovs.CauseAwaited {
+		t.Errorf("dirty: %v", d)
+	}
+	f.apply(subnetOwner("s"), subnet("s", "v"), 1)
 }
 
 func TestInUseIsWokenByTheRelease(t *testing.T) {

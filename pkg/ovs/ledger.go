@@ -16,8 +16,14 @@ type ledger struct {
 	rows    map[string]expected // by UUID
 	claims  map[claim][]Owner
 	waiting map[string][]Owner // by the UUID of the row that is missing
-	inUse   map[Owner]string   // by owner, the table of the row that could not go; "" if unknown
+	blocked map[Owner]obstacle
 	dirty   map[string]*DirtySet
+}
+
+// obstacle is what kept the database from doing what an owner wants.
+type obstacle struct {
+	inUse string // a row of this table could not go, because of references to it
+	taken string // the name of a row of this table is another row's
 }
 
 // account is what one owner wants, as of its last Apply.
@@ -39,7 +45,7 @@ type expected struct {
 func newLedger(drifted func(string)) *ledger {
 	return &ledger{
 		drifted: drifted, owners: map[Owner]*account{}, rows: map[string]expected{}, claims: map[claim][]Owner{},
-		waiting: map[string][]Owner{}, inUse: map[Owner]string{}, dirty: map[string]*DirtySet{},
+		waiting: map[string][]Owner{}, blocked: map[Owner]obstacle{}, dirty: map[string]*DirtySet{},
 	}
 }
 
@@ -80,7 +86,7 @@ func (l *ledger) shared(o Owner, c claim) bool {
 func (l *ledger) expect(o Owner, a *account) (before *account) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.inUse, o)
+	delete(l.blocked, o)
 	before = l.owners[o]
 	if before != nil && len(before.waits) == 0 && before.sum == a.sum && len(before.rows) == len(a.rows) && len(before.claims) == len(a.claims) {
 		return before
@@ -167,11 +173,11 @@ func (l *ledger) know(o Owner) {
 	}
 }
 
-// held notes that a row of the owner could not go.
-func (l *ledger) held(o Owner, table string) {
+// block notes what has to go before the owner can have what it wants.
+func (l *ledger) block(o Owner, by obstacle) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.inUse[o] = table
+	l.blocked[o] = by
 }
 
 // set is the DirtySet of a feature. The ledger's lock is held.
@@ -277,12 +283,12 @@ func (l *ledger) removed(r *row) {
 	}
 }
 
-// released tells the owners that wait for a reference from this table to go.
+// released tells the owners that wait for a reference from this table, or for a name in it, to go.
 func (l *ledger) released(t *table) {
-	for o, held := range l.inUse {
-		if held == "" || slices.Contains(t.strong, held) {
-			l.mark(o, CauseAwaited, "a reference from "+t.name+" may have gone")
-			delete(l.inUse, o)
+	for o, by := range l.blocked {
+		if by.inUse != "" && slices.Contains(t.strong, by.inUse) || by.taken == t.name {
+			l.mark(o, CauseAwaited, "what was in the way in "+t.name+" may have gone")
+			delete(l.blocked, o)
 		}
 	}
 }
