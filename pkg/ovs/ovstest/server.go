@@ -174,7 +174,7 @@ func start(t testing.TB, words []string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(words[0], append(append([]string{}, words[1:]...), args...)...)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
