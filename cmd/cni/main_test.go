@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/woven-cni/woven/pkg/cni"
 )
@@ -56,7 +57,7 @@ func config(socket string) string {
 
 func TestWithoutADaemon(t *testing.T) {
 	for command, code := range map[string]float64{"ADD": 11, "DEL": 11, "CHECK": 11, "GC": 11, "STATUS": 50} {
-		output, failed := plugin(t, command, config(filepath.Join(t.TempDir(), "none.sock")))
+		output, failed := plugin(t, command, config(filepath.Join(t.TempDir(), "none", "cni.sock")))
 		if !failed || output["code"] != code || output["cniVersion"] != "1.1.0" {
 			t.Errorf("%s: failed %t, %v; want code %v", command, failed, output, code)
 		}
@@ -107,6 +108,33 @@ func TestTheCallArrivesUnchangedAndTheAnswerIsPrinted(t *testing.T) {
 	output, failed = plugin(t, "DEL", config(socket))
 	if !failed || output["code"] != 7.0 || output["msg"] != "no" || output["details"] != "because" {
 		t.Errorf("DEL: failed %t, %v", failed, output)
+	}
+}
+
+func TestADaemonThatRestartsIsWaitedFor(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "cni.sock")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false) // as a killed daemon leaves it
+	stale.Close()
+	daemon := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	defer daemon.Close()
+	go func() {
+		time.Sleep(300 * time.Millisecond) // the plugin is waiting by then; if it is not, the test only tests less
+		listener, err := net.Listen("unix", socket+".new")
+		if err == nil {
+			err = os.Rename(socket+".new", socket)
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = daemon.Serve(listener)
+	}()
+	if output, failed := plugin(t, "STATUS", config(socket)); failed {
+		t.Errorf("STATUS: %v", output)
 	}
 }
 

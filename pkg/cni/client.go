@@ -4,21 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// dialTimeout bounds the connection only: an answer may take as long as the runtime is ready to wait, and the runtime
-// ends its wait by killing this process, which the daemon sees.
-const dialTimeout = 5 * time.Second
+// dialTimeout bounds the connection only, with the wait for a daemon that restarts: an answer may take as long as the
+// runtime is ready to wait, and the runtime ends its wait by killing this process, which the daemon sees.
+const dialTimeout = 10 * time.Second
 
 // Call hands a request to the daemon at a socket and returns the bytes for standard output. Whatever goes wrong is a
 // *types.Error, ready for the runtime.
@@ -31,12 +28,9 @@ func Call(ctx context.Context, socket string, request Request) ([]byte, error) {
 	if err != nil {
 		return nil, types.NewError(types.ErrInternal, "making the request", err.Error())
 	}
-	dialer := net.Dialer{Timeout: dialTimeout}
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socket) },
 	}
 	response, err := (&http.Client{Transport: transport}).Do(post)
 	if err != nil {
@@ -68,7 +62,7 @@ func unreachable(command string, cause error) *types.Error {
 		code = types.ErrPluginNotAvailable
 	}
 	msg := "the Woven daemon of this node broke off"
-	if errors.Is(cause, os.ErrNotExist) || errors.Is(cause, syscall.ECONNREFUSED) {
+	if absent(cause) {
 		msg = "the Woven daemon of this node is not running"
 	}
 	return types.NewError(code, msg, fmt.Sprintf("%s: %v", command, cause))

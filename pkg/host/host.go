@@ -56,6 +56,8 @@ type Host struct {
 	// err is why the node is not ready, after the last look; ready tells whether it ever was.
 	err   error
 	ready bool
+	// turned is closed, and replaced, when err changes.
+	turned chan struct{}
 }
 
 var errNotYet = errors.New("not looked at yet")
@@ -64,7 +66,7 @@ var errNotYet = errors.New("not looked at yet")
 func New(config Config, db *vsdb.DB, log logr.Logger) *Host {
 	h := &Host{
 		config: config, db: db, log: log, dirty: make(chan struct{}, 1), changed: func() {},
-		inputs: inputs{subnets: map[string]Subnet{}}, err: errNotYet,
+		inputs: inputs{subnets: map[string]Subnet{}}, err: errNotYet, turned: make(chan struct{}),
 	}
 	db.OnChange(func(c vsdb.Change) {
 		if h.concerns(c) {
@@ -148,6 +150,24 @@ func (h *Host) Ready() error {
 	return h.err
 }
 
+// AwaitReady waits until pods can be attached, or returns why they cannot when the context ends.
+func (h *Host) AwaitReady(ctx context.Context) error {
+	for {
+		h.mu.Lock()
+		turned := h.turned
+		h.mu.Unlock()
+		err := h.Ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-turned:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // Disturbed tells whether the node was ready and is no more, so that pods may be cut off as well.
 func (h *Host) Disturbed() bool {
 	err := h.Ready()
@@ -218,6 +238,8 @@ func (h *Host) report(err error) {
 	before := h.err
 	h.err = err
 	h.ready = h.ready || err == nil
+	close(h.turned)
+	h.turned = make(chan struct{})
 	h.mu.Unlock()
 	if before == nil && err == nil || before != nil && err != nil && before.Error() == err.Error() {
 		return

@@ -29,6 +29,8 @@ const (
 	addTimeout = 3 * time.Minute
 	// otherTimeout ends every other call.
 	otherTimeout = 30 * time.Second
+	// startGrace is how long STATUS waits for a daemon that has just started to know its node.
+	startGrace = 15 * time.Second
 	// stopGrace lets calls finish when the daemon stops; kubelet gives a pod ten seconds.
 	stopGrace = 3 * time.Second
 	// undoTimeout is for taking back a failed ADD, whose own time may be over.
@@ -37,8 +39,8 @@ const (
 
 // Node is what the server has to know about the node it serves.
 type Node interface {
-	// Ready returns nil when pods can be attached.
-	Ready() error
+	// AwaitReady returns nil as soon as pods can be attached, or why they cannot when the context ends.
+	AwaitReady(ctx context.Context) error
 	// Disturbed tells whether pods that are attached may be cut off as well.
 	Disturbed() bool
 	// PodMTU is the MTU of pods of a subnet.
@@ -55,33 +57,40 @@ type Server struct {
 	Metrics *Metrics
 	Log     logr.Logger
 
-	locks  *keyLocks
-	claims *claims
-	reaper *reaper
+	locks   *keyLocks
+	claims  *claims
+	reaper  *reaper
+	started time.Time
 }
 
 // New makes a server.
 func New(db *vsdb.DB, pods *Pods, node Node, log logr.Logger) *Server {
 	return &Server{
 		Switch: db, Pods: pods, Node: node, Metrics: newMetrics(), Log: log,
-		locks: newKeyLocks(), claims: newClaims(), reaper: newReaper(log),
+		locks: newKeyLocks(), claims: newClaims(), reaper: newReaper(log), started: time.Now(),
 	}
 }
 
-// Listen opens the unix socket for root alone, in place of what an earlier daemon left there.
+// Listen opens the unix socket for root alone, in place of what an earlier daemon left there. It appears under its name
+// when it listens, which plugins that found nobody wait for.
 func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("making the socket's directory: %w", err)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("removing the old socket: %w", err)
+	born := path + ".new"
+	if err := os.Remove(born); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("removing an old socket: %w", err)
 	}
 	// Born closed to others: a chmod afterwards would leave a moment between.
 	old := unix.Umask(0o177)
-	listener, err := net.Listen("unix", path)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: born, Net: "unix"})
 	unix.Umask(old)
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", path, err)
+		return nil, fmt.Errorf("listening on %s: %w", born, err)
+	}
+	listener.SetUnlinkOnClose(false) // by then the name may be the next daemon's
+	if err := os.Rename(born, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("naming the socket: %w", err), listener.Close())
 	}
 	return listener, nil
 }
@@ -209,13 +218,16 @@ func (s *Server) Handle(ctx context.Context, request cni.Request) (types.Result,
 	case "GC":
 		return nil, s.gc(ctx, c)
 	default: // parse lets nothing else through
-		return nil, s.status()
+		return nil, s.status(ctx)
 	}
 }
 
-// status answers whether ADD would work now.
-func (s *Server) status() error {
-	err := s.Node.Ready()
+// status answers whether ADD would work now. A daemon that has just started first looks at its node: an answer of "not
+// ready" makes the Node NotReady, and all its pods with it, which the restart of a daemon is no reason for.
+func (s *Server) status(ctx context.Context) error {
+	ctx, cancel := context.WithDeadline(ctx, s.started.Add(startGrace))
+	defer cancel()
+	err := s.Node.AwaitReady(ctx)
 	if err == nil {
 		return nil
 	}

@@ -32,10 +32,10 @@ type node struct {
 	disturbed bool
 }
 
-func (n *node) Ready() error             { return n.err }
-func (n *node) Disturbed() bool          { return n.disturbed }
-func (n *node) PodMTU(string) int        { return 1400 }
-func (n *node) ChecksumInSoftware() bool { return true }
+func (n *node) AwaitReady(context.Context) error { return n.err }
+func (n *node) Disturbed() bool                  { return n.disturbed }
+func (n *node) PodMTU(string) int                { return 1400 }
+func (n *node) ChecksumInSoftware() bool         { return true }
 
 // bench is a server on a real database, with somebody who plays ovn-controller.
 type bench struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -365,6 +366,7 @@ func TestStatus(t *testing.T) {
 	b.node.err = nil
 	b.mustCall(status)
 	b.halt()
+	fatal(t, os.RemoveAll(filepath.Dir(b.socket))) // otherwise they wait for the daemon to come back
 	b.wantRefusal(status, types.ErrPluginNotAvailable)
 	for _, command := range []string{"ADD", "DEL", "CHECK", "GC"} {
 		b.wantRefusal(b.request(command, "c1", "web", "/x"), types.ErrTryAgainLater)

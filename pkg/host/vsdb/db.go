@@ -175,6 +175,9 @@ type breaker struct {
 	broken func()
 }
 
+// Init does nothing: the sink inside belongs to others, who may be using it now.
+func (b *breaker) Init(logr.RuntimeInfo) {}
+
 func (b *breaker) Error(err error, msg string, keysAndValues ...any) {
 	b.LogSink.Error(err, msg, keysAndValues...)
 	b.broken()
