@@ -66,22 +66,16 @@ func Up(ctx context.Context, dir sandbox.Dir, c spec.Cluster) error {
 	if err := r.artefacts(ctx); err != nil {
 		return err
 	}
-	all := []phase{
-		{"clear", "", r.clear},
-		{"fabric", "", r.fabric},
-		{"nodes", "", r.boot},
-		{"api", "", r.startAPI},
-		{"images", "loading images into the nodes", r.loadKubernetes},
-		{"kubelets", "", r.startKubelets},
+	// Woven compiles while the nodes start.
+	g, together := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.phases(together, r.start()) })
+	if c.CNI == spec.Woven {
+		g.Go(func() error { return r.phases(together, []phase{{"woven image", "", r.wovenImage}}) })
 	}
-	all = append(all, r.network()...)
-	if c.CNI != spec.None {
-		all = append(all,
-			phase{"ready", "", func(ctx context.Context) error { return kube.Until(ctx, 5*time.Minute, r.client.NodesReady) }},
-			phase{"dns", "", r.dns},
-			phase{"demo", "", func(ctx context.Context) error { return demo.Run(ctx, r.client, r.nodes, r.spec) }})
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	if err := r.phases(ctx, all); err != nil {
+	if err := r.phases(ctx, r.network()); err != nil {
 		return err
 	}
 	if err := r.log.Store(dir.Phases()); err != nil {
@@ -91,46 +85,64 @@ func Up(ctx context.Context, dir sandbox.Dir, c spec.Cluster) error {
 	return nil
 }
 
-// network are the phases that bring the plugin in.
+// start are the phases that end with a cluster without a network.
+func (r *run) start() []phase {
+	return []phase{
+		{"clear", "", r.clear},
+		{"fabric", "", r.fabric},
+		{"nodes", "", r.boot},
+		{"api", "", r.startAPI},
+		{"images", "loading images into the nodes", r.loadKubernetes},
+		{"kubelets", "", r.startKubelets},
+	}
+}
+
+// network are the phases that bring the plugin in and show that it works.
 func (r *run) network() []phase {
+	var all []phase
 	switch r.spec.CNI {
+	case spec.None:
+		return nil
 	case spec.Bridge:
-		return []phase{{"bridge", "", func(ctx context.Context) error { return cni.InstallBridge(ctx, r.client, r.nodes) }}}
+		all = []phase{{"bridge", "", func(ctx context.Context) error { return cni.InstallBridge(ctx, r.client, r.nodes) }}}
 	case spec.Woven:
-		return []phase{
-			{"ovn image", "building the image of OVN", r.ovnImage},
-			{"woven image", "building Woven's image", r.wovenImage},
-			{"load", "loading both into the nodes", func(ctx context.Context) error {
-				return r.load(ctx, images.OVNArchive, images.WovenArchive)
-			}},
+		all = []phase{
+			{"load woven", "", func(ctx context.Context) error { return r.load(ctx, images.WovenArchive) }},
 			{"woven", "", func(ctx context.Context) error { return cni.InstallWoven(ctx, r.client, r.dir, r.spec) }},
 		}
 	}
-	return nil
+	return append(all,
+		phase{"ready", "", func(ctx context.Context) error { return kube.Until(ctx, 5*time.Minute, r.client.NodesReady) }},
+		phase{"dns", "", r.dns},
+		phase{"demo", "", func(ctx context.Context) error { return demo.Run(ctx, r.client, r.nodes, r.spec) }})
 }
 
-// artefacts makes or finds everything that is built once, and lays it out for this cluster.
+// artefacts makes or finds everything that is built once, and lays it out for this cluster. Compiling waits for the
+// processors and Debian for the network, so they go side by side.
 func (r *run) artefacts(ctx context.Context) error {
-	kubernetes, err := build.Kubernetes(r.dir.Module())
-	if err != nil {
+	var compiled map[string]string
+	var root string
+	g, together := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		compiled, err = r.compile(together)
 		return err
-	}
-	dirs := map[string]string{}
-	for _, a := range []build.Artefact{build.NodeRoot(), kubernetes, build.Containerd(), build.Runc(), build.CoreDNS(), build.BridgePlugins()} {
-		if dirs[a.Name], err = r.cache.Ensure(ctx, a); err != nil {
+	})
+	g.Go(func() (err error) {
+		if root, err = r.cache.Ensure(together, build.NodeRoot()); err != nil || r.spec.CNI != spec.Woven {
 			return err
 		}
+		return r.ovnImage(together)
+	})
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	archive, err := r.cache.Ensure(ctx, images.Kubernetes(images.Made{
-		Kubernetes: dirs["kubernetes"], CoreDNS: dirs["coredns"], NodeRoot: dirs["node-root"]}))
+		Kubernetes: compiled["kubernetes"], CoreDNS: compiled["coredns"], NodeRoot: root}))
 	if err != nil {
 		return err
 	}
-	for _, l := range [][2]string{
-		{dirs["kubernetes"], r.dir.Bin()}, {dirs["containerd"], r.dir.Bin()}, {dirs["runc"], r.dir.Bin()},
-		{dirs["cni-plugins"], r.dir.CNIBin()},
-	} {
-		if err := build.Link(l[0], l[1]); err != nil {
+	for _, name := range []string{"kubernetes", "containerd", "runc"} {
+		if err := build.Link(compiled[name], r.dir.Bin()); err != nil {
 			return err
 		}
 	}
@@ -139,10 +151,28 @@ func (r *run) artefacts(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := build.Link(compiled["cni-plugins"], r.dir.CNIBin()); err != nil {
+		return err
+	}
 	if err := build.LinkFile(filepath.Join(archive, images.KubernetesArchive), r.dir.Images()); err != nil {
 		return err
 	}
-	return symlink(filepath.Join(dirs["node-root"], "root"), r.dir.Path(node.RootFS))
+	return symlink(filepath.Join(root, "root"), r.dir.Path(node.RootFS))
+}
+
+// compile makes or finds all that is compiled, by name. Go uses all processors for one program at a time.
+func (r *run) compile(ctx context.Context) (map[string]string, error) {
+	kubernetes, err := build.Kubernetes(r.dir.Module())
+	if err != nil {
+		return nil, err
+	}
+	dirs := map[string]string{}
+	for _, a := range []build.Artefact{kubernetes, build.Containerd(), build.Runc(), build.CoreDNS(), build.BridgePlugins()} {
+		if dirs[a.Name], err = r.cache.Ensure(ctx, a); err != nil {
+			return nil, err
+		}
+	}
+	return dirs, nil
 }
 
 func symlink(target, path string) error {
@@ -233,6 +263,9 @@ func (r *run) loadKubernetes(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if r.spec.CNI == spec.Woven {
+		return r.load(ctx, images.KubernetesArchive, images.OVNArchive)
 	}
 	return r.load(ctx, images.KubernetesArchive)
 }

@@ -43,12 +43,23 @@ func (r *run) wovenImage(ctx context.Context) error {
 	if err := os.RemoveAll(staging); err != nil {
 		return fmt.Errorf("clearing the staging directory: %w", err)
 	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return fmt.Errorf("making the staging directory: %w", err)
+	}
+	// One command for all of them: Go links side by side.
+	args := []string{"build", "-ldflags=-s -w", "-o", out + "/"}
 	for _, name := range programs {
-		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", filepath.Join(out, "woven-"+name), "./cmd/"+name)
-		cmd.Dir = r.dir.Checkout
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if err := build.Run(cmd); err != nil {
-			return err
+		args = append(args, "./cmd/"+name)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = r.dir.Checkout
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if err := build.Run(cmd); err != nil {
+		return err
+	}
+	for _, name := range programs {
+		if err := os.Rename(filepath.Join(out, name), filepath.Join(out, "woven-"+name)); err != nil {
+			return fmt.Errorf("naming the programs: %w", err)
 		}
 	}
 	for _, name := range []string{"loopback", "portmap"} {
@@ -77,7 +88,10 @@ func Images(ctx context.Context, dir sandbox.Dir) error {
 	if err := build.Link(plugins, dir.CNIBin()); err != nil {
 		return err
 	}
-	if err := r.phases(ctx, []phase{{"ovn image", "", r.ovnImage}, {"woven image", "", r.wovenImage}}); err != nil {
+	if err := r.ovnImage(ctx); err != nil {
+		return err
+	}
+	if err := r.phases(ctx, []phase{{"woven image", "", r.wovenImage}}); err != nil {
 		return err
 	}
 	r.log.Say("%s and %s", filepath.Join(dir.Images(), images.OVNArchive), filepath.Join(dir.Images(), images.WovenArchive))

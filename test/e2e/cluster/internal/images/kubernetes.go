@@ -20,13 +20,14 @@ func Kubernetes(m Made) build.Artefact {
 	images := []image{
 		{tags: []string{registry + "pause:3.10.2"}, layers: []string{"pause"}, entrypoint: []string{"/pause"}},
 		{tags: []string{registry + "coredns/coredns:" + build.CoreDNSVersion}, layers: []string{"coredns"}, entrypoint: []string{"/coredns"}},
-		{tags: []string{registry + "e2e-test-images/agnhost:2.63.0"}, layers: []string{"debian", "agnhost"},
+		// agnhost runs CoreDNS too, in some of Kubernetes' tests.
+		{tags: []string{registry + "e2e-test-images/agnhost:2.63.0"}, layers: []string{"debian", "coredns", "agnhost"},
 			entrypoint: []string{"/agnhost"}, cmd: []string{"pause"}},
 	}
 	return build.Artefact{
 		Name: "images",
 		// The directories' names are hashes of recipes: they stand for their content.
-		Recipe: []string{"v1", filepath.Base(m.Kubernetes), filepath.Base(m.CoreDNS), filepath.Base(m.NodeRoot)},
+		Recipe: []string{"v2", filepath.Base(m.Kubernetes), filepath.Base(m.CoreDNS), filepath.Base(m.NodeRoot)},
 		Slow:   "writing the images pause, CoreDNS and agnhost",
 		Make: func(_ context.Context, dir string) error {
 			layers := map[string]string{"debian": filepath.Join(m.NodeRoot, "root.tar")}
@@ -36,7 +37,6 @@ func Kubernetes(m Made) build.Artefact {
 				"agnhost": {
 					{name: "agnhost", from: filepath.Join(m.Kubernetes, "agnhost")},
 					{name: "agnhost-2", link: "agnhost"},
-					{name: "coredns", from: filepath.Join(m.CoreDNS, "coredns")},
 					{name: "localhost.crt", from: filepath.Join(m.Kubernetes, "localhost.crt")},
 					{name: "localhost.key", from: filepath.Join(m.Kubernetes, "localhost.key")},
 					{name: "uploads/"},

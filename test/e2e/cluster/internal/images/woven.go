@@ -52,7 +52,11 @@ func (b Builder) Build(ctx context.Context, name, archive string, d Dockerfile) 
 	if err := os.RemoveAll(archive); err != nil { // buildah does not write over one
 		return fmt.Errorf("replacing the archive: %w", err)
 	}
-	return build.Run(b.buildah(ctx, "push", "--quiet", name, "docker-archive:"+archive+":"+name))
+	if err := build.Run(b.buildah(ctx, "push", "--quiet", name, "docker-archive:"+archive+":"+name)); err != nil {
+		return err
+	}
+	// The image that had this name before would stay for ever.
+	return build.Run(b.buildah(ctx, "rmi", "--prune"))
 }
 
 // Base makes a root file system the image that Dockerfiles start from. There is no registry to pull it from.

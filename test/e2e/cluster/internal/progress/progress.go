@@ -20,7 +20,7 @@ type Log struct {
 	start time.Time
 	now   func() time.Time
 
-	mu    sync.Mutex // protects table; phases may run side by side
+	mu    sync.Mutex // protects out and table; phases may run side by side
 	table strings.Builder
 }
 
@@ -80,6 +80,8 @@ func (l *Log) beats(name string, begin time.Time) (stop func()) {
 }
 
 func (l *Log) printf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	fmt.Fprintf(l.out, format, args...)
 }
 
