@@ -91,7 +91,8 @@ func debian(ctx context.Context, target, variant string, packages []string) erro
 
 const wrapper = `#!/bin/sh
 here=$(dirname "$(readlink -f "$0")")/../root
-exec "$here/lib64/ld-linux-x86-64.so.2" --library-path "$here/usr/lib/x86_64-linux-gnu:$here/lib/x86_64-linux-gnu" "$here/%s" "$@"
+lib=$here/usr/lib/x86_64-linux-gnu
+exec "$lib/ld-linux-x86-64.so.2" --library-path "$lib" "$here/%s" "$@"
 `
 
 // wrap writes a wrapper for each of OVN's and Open vSwitch's programs.
@@ -100,7 +101,7 @@ func wrap(dir, root string) error {
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		return fmt.Errorf("making the directory of wrappers: %w", err)
 	}
-	for _, pattern := range []string{"usr/bin/ov*", "usr/sbin/ov*", "usr/bin/vtep-ctl"} {
+	for _, pattern := range []string{"usr/bin/ov*", "usr/sbin/ov*", "usr/lib/openvswitch-switch/ovs-vswitchd"} {
 		paths, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			return fmt.Errorf("listing programs: %w", err)
