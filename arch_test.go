@@ -106,8 +106,13 @@ func run(name string, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// forTests says whether the package exists for tests only: its name ends so, and only tests may import it.
-func forTests(dir string) bool { return strings.HasSuffix(dir, "test") }
+// forTests says whether the package exists for tests only: its name, or that of a directory it is in, ends so, and only
+// tests may import it.
+func forTests(dir string) bool {
+	return strings.HasPrefix(dir, "test/") || slices.ContainsFunc(strings.Split(dir, "/"), func(part string) bool {
+		return strings.HasSuffix(part, "test")
+	})
+}
 
 func rungOf(dir string) (int, bool) {
 	i := slices.IndexFunc(ladder, func(rung []string) bool { return slices.Contains(rung, dir) })
