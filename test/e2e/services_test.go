@@ -110,10 +110,7 @@ func TestService(t *testing.T) {
 	})
 	t.Run("serves nodes", func(t *testing.T) {
 		for _, node := range cluster.Nodes {
-			must(t, framework.Until(within(t, time.Minute, "serving "+node), func(ctx context.Context) error {
-				_, err := cluster.OnNode(ctx, node, "curl -sSgf --max-time 5 "+url(web.Spec.ClusterIP, 80, "/hostname"))
-				return err
-			}))
+			fetchFromNode(t, node, url(web.Spec.ClusterIP, 80, "/hostname"), "")
 		}
 	})
 	t.Run("has a port on every node", func(t *testing.T) {

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -88,10 +87,7 @@ func TestSubnetOfNamespace(t *testing.T) {
 		t.Errorf("the pod in the subnet sees the stranger as %s, not as %s", got, stranger.Status.PodIP)
 	}
 	for _, node := range []string{here, there} {
-		must(t, framework.Until(within(t, time.Minute, node+" to the subnet"), func(ctx context.Context) error {
-			_, err := cluster.OnNode(ctx, node, "curl -sSgf --max-time 5 "+served(near, "/hostname"))
-			return err
-		}))
+		fetchFromNode(t, node, served(near, "/hostname"), "near")
 	}
 }
 
