@@ -44,10 +44,11 @@ unit: ## unit tests, goldens, tests in network namespaces
 oracle: deps ## tests against real OVN: northd, ovsdb-server, ovn-trace
 	PATH=$(OVN_BIN):$$PATH go test -tags oracle ./...
 e2e: ## end-to-end tests on the running cluster: FOCUS=TestName
-	go test -count=1 -timeout=40m ./test/e2e/... $(if $(FOCUS),-run '$(FOCUS)')
+	go test -tags e2e -count=1 -timeout=40m -v ./test/e2e $(if $(FOCUS),-run '$(FOCUS)')
 conformance: ## Kubernetes' own network tests on the running cluster
 	@echo 'not there yet: the upstream suites come with a later issue'; exit 1
 bench: ## ADD and DEL beside the bridge plugin's, and the row engine's benchmarks
+	go run ./test/e2e/bench
 	go test -run '^$$' -bench . ./pkg/ovs/...
 lint: ## golangci-lint
 	go tool -modfile=tools/lint/go.mod golangci-lint run ./...
