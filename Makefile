@@ -8,6 +8,8 @@ TOOL    := go tool -modfile=tools/go.mod
 # Tests that need OVN's own programs find those of the images' Debian release here.
 OVN_BIN := $(CURDIR)/.sandbox/ovn/bin
 
+# One setting for every build: programs and tests share the compiler's cache, and the images need static programs.
+export CGO_ENABLED := 0
 export NODES IP_FAMILY CNI
 export KUBECONFIG := $(CURDIR)/.sandbox/kubeconfig
 
@@ -33,16 +35,16 @@ demo: $(CLUSTER) ## print the matrix of who reaches whom
 .PHONY: $(CLUSTER)
 $(CLUSTER):
 	@mkdir -p $(@D)
-	@CGO_ENABLED=0 go -C test/e2e/cluster build -o $(CURDIR)/$@ ./cmd/cluster
+	@go -C test/e2e/cluster build -o $(CURDIR)/$@ ./cmd/cluster
 
 ##@ Tests
 
 .PHONY: unit oracle e2e conformance test bench lint
-unit: ## unit tests, goldens, tests in network namespaces
-	go test $$(go list ./... | grep -v /test/e2e)
-	CGO_ENABLED=0 go -C test/e2e/cluster test ./internal/...
-oracle: deps ## tests against real OVN: northd, ovsdb-server, ovn-trace
-	PATH=$(OVN_BIN):$$PATH go test -tags oracle ./...
+unit: deps ## unit tests, goldens, tests in network namespaces and on real OVSDB servers
+	PATH=$(OVN_BIN):$$PATH go test ./...
+	go -C test/e2e/cluster test ./internal/...
+oracle: deps ## the rows on real OVN: northd and ovn-trace: FOCUS=TestName
+	PATH=$(OVN_BIN):$$PATH go test -tags oracle -count=1 -run '$(or $(FOCUS),Oracle)' ./pkg/...
 e2e: ## end-to-end tests on the running cluster: FOCUS=TestName
 	go test -tags e2e -count=1 -timeout=40m -v ./test/e2e $(if $(FOCUS),-run '$(FOCUS)')
 conformance: ## Kubernetes' own network tests on the running cluster
@@ -52,7 +54,7 @@ bench: ## ADD and DEL beside the bridge plugin's, and the row engine's benchmark
 	go test -run '^$$' -bench . ./pkg/ovs/...
 lint: ## golangci-lint
 	go tool -modfile=tools/lint/go.mod golangci-lint run ./...
-test: unit oracle lint verify up e2e ## everything that CI runs
+test: lint verify unit oracle up e2e ## everything that CI runs
 
 ##@ Making
 
@@ -61,6 +63,7 @@ deps: $(CLUSTER) ## what tests need of this machine: packages with apt-get, OVN'
 	$(CLUSTER) deps
 generate: ## write what is generated: deep copies, CRDs, models, manifest
 	go generate ./...
+	$(TOOL) helm template woven charts/woven --namespace kube-system --include-crds > yamls/woven.yaml
 verify: generate ## fail if that changes anything
 	@git diff --exit-code --stat || { echo 'run make generate and commit the result'; exit 1; }
 images: $(CLUSTER) ## build the two images into .sandbox/images

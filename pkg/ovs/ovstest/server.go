@@ -1,7 +1,6 @@
 // Package ovstest runs real database servers for tests, and shows rows as text.
 //
-// The binaries are those of PATH, or those that `go run ./pkg/ovs/ovstest/fetch .sandbox/ovs` has unpacked: in the
-// directory that WOVEN_OVS_PREFIX names, or .sandbox/ovs of the repository.
+// The binaries are those that `make deps` lays out in .sandbox/ovn/bin of the repository, or those of PATH.
 package ovstest
 
 import (
@@ -130,32 +129,22 @@ func (s *Server) Ctl(args ...string) string {
 	return Run(s.t, "ovn-nbctl", append([]string{"--db=" + s.Endpoint(), "--no-leader-only"}, args...)...)
 }
 
-// Command finds a program of OVS or OVN, with the loader that it needs.
+// Command finds a program of OVS or OVN: where `make deps` puts those of the images' Debian release, else in PATH.
 func Command(t testing.TB, name string) []string {
 	t.Helper()
-	prefix := os.Getenv("WOVEN_OVS_PREFIX")
-	if prefix == "" {
-		if path, err := exec.LookPath(name); err == nil {
-			return []string{path}
-		}
-		prefix = filepath.Join(repository(t), ".sandbox/ovs")
+	if path := filepath.Join(repository(t), ".sandbox/ovn/bin", name); executable(path) {
+		return []string{path}
 	}
-	loaders, err := filepath.Glob(filepath.Join(prefix, "usr/lib*/ld-linux*.so.*"))
+	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s is neither in .sandbox/ovn/bin nor in PATH: run make deps", name)
 	}
-	for _, bin := range []string{"usr/bin", "usr/sbin"} {
-		path := filepath.Join(prefix, bin, name)
-		if _, err := os.Stat(path); err == nil && len(loaders) > 0 {
-			libraries, err := filepath.Glob(filepath.Join(prefix, "usr/lib/*-linux-gnu"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return []string{loaders[0], "--library-path", strings.Join(libraries, ":"), path}
-		}
-	}
-	t.Fatalf("%s is neither in PATH nor in %s: run go run ./pkg/ovs/ovstest/fetch .sandbox/ovs", name, prefix)
-	return nil
+	return []string{path}
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&0o111 != 0
 }
 
 // Run runs a program of OVS or OVN to its end and returns what it prints.
