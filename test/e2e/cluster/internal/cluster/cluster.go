@@ -291,7 +291,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:kube-
 `
 
 // startKubelets starts kubelet and kube-proxy everywhere and waits until all nodes have registered. Each node is a zone
-// of its own, as tests of topology want.
+// of its own, as tests of topology want, and the first is where OVN's databases live.
 func (r *run) startKubelets(ctx context.Context) error {
 	if err := r.client.Apply(ctx, proxyBinding, "-f", "-"); err != nil {
 		return err
@@ -315,7 +315,8 @@ func (r *run) startKubelets(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err = r.client.Kubectl(ctx, "", "label", "node", r.nodes[0].Name, "kube-ovn/role=master")
+	return err
 }
 
 // dns starts CoreDNS. It comes after the network: pods that wait for one make the kubelet wait longer and longer.
