@@ -3,11 +3,13 @@ package reconciletest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,9 +41,22 @@ func NewCluster(t *testing.T) *Cluster {
 			t.Fatal(err)
 		}
 	}
-	builder := fake.NewClientBuilder().WithScheme(scheme).
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper(scheme)).
 		WithStatusSubresource(&v1.Subnet{}, &v1.Vpc{}, &corev1.Pod{}, &corev1.Node{})
 	return &Cluster{scheme: scheme, builder: builder}
+}
+
+// mapper knows the kinds of the scheme, as discovery would tell them.
+func mapper(scheme *runtime.Scheme) meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(scheme.PrioritizedVersionsAllGroups())
+	for gvk := range scheme.AllKnownTypes() {
+		scope := meta.RESTScopeNamespace
+		if gvk.GroupVersion() == v1.GroupVersion || slices.Contains([]string{"Node", "Namespace"}, gvk.Kind) {
+			scope = meta.RESTScopeRoot
+		}
+		m.Add(gvk, scope)
+	}
+	return m
 }
 
 // IndexField implements client.FieldIndexer.
