@@ -19,8 +19,10 @@ func (p *Pools) Collect(ch chan<- prometheus.Metric) {
 			family, state string
 			value         float64
 		}{
-			{"v4", "available", v4.Available}, {"v4", "using", v4.Using},
-			{"v6", "available", v6.Available}, {"v6", "using", v6.Using},
+			{"v4", "available", v4.Available},
+			{"v4", "using", v4.Using},
+			{"v6", "available", v6.Available},
+			{"v6", "using", v6.Using},
 		} {
 			ch <- prometheus.MustNewConstMetric(addressesDesc, prometheus.GaugeValue, m.value, name, m.family, m.state)
 		}
