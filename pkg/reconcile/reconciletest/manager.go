@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,6 +34,7 @@ import (
 // controller does, until the test ends or stop is called. The features are added by add.
 func (c *Cluster) Start(t *testing.T, add func(context.Context, manager.Manager) error) (stop func()) {
 	t.Helper()
+	ctrl.SetLogger(logr.Discard())
 	mgr, err := ctrl.NewManager(&rest.Config{Host: "http://127.0.0.1:1"}, ctrl.Options{
 		Scheme:         c.scheme,
 		Metrics:        metricsserver.Options{BindAddress: "0"},
