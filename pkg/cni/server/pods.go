@@ -34,6 +34,7 @@ type Pod struct {
 	UID       string
 	Network   *Network // nil until the controller has answered
 	Problem   error    // why its answer cannot be used
+	Leaving   bool     // it is being deleted
 }
 
 // Port is the name of the pod's switch port, and what OVN finds its interface by.
@@ -53,7 +54,7 @@ func NewPods() *Pods {
 
 // Set takes in a pod that appeared or changed.
 func (p *Pods) Set(obj *corev1.Pod) {
-	pod := &Pod{Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID)}
+	pod := &Pod{Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Leaving: obj.DeletionTimestamp != nil}
 	if hash := obj.Annotations[configHash]; hash != "" {
 		pod.UID = hash
 	}
@@ -113,6 +114,9 @@ func (p *Pods) Await(ctx context.Context, namespace, name, uid string) (*Pod, er
 			return nil, fmt.Errorf("reading the network of pod %s/%s: %w", namespace, name, pod.Problem)
 		case ours && pod.Network != nil:
 			return pod, nil
+		case ours && pod.Leaving:
+			// kubelet cannot end the pod before ADD ends.
+			return nil, fmt.Errorf("pod %s/%s is being deleted, and never got addresses", namespace, name)
 		case !ours && seen:
 			return nil, fmt.Errorf("pod %s/%s was deleted", namespace, name)
 		}
