@@ -203,7 +203,7 @@ func TestLargeTransferArrivesWhole(t *testing.T) {
 	began := time.Now()
 	ns.Run(caller, "curl", "-sSgf", "--max-time", "60", "-F", "file=@/tmp/big", served(far, "/upload"))
 	t.Logf("64 MB from %s to %s in %s", here, there, time.Since(began).Round(time.Millisecond))
-	if received := ns.Run(far, "sh", "-c", "sha256sum < /uploads/upload*"); received != sent {
+	if received := ns.Run(far, "sh", "-c", "cat /uploads/upload* | sha256sum"); received != sent {
 		t.Errorf("sent %s, received %s", sent, received)
 	}
 }

@@ -160,15 +160,18 @@ func (n *Namespace) background(p *corev1.Pod, in io.Reader, word string, command
 
 // announcer keeps what is written and tells when a word was among it.
 type announcer struct {
-	bytes.Buffer
+	text bytes.Buffer // not embedded: io.Copy would go past Write
 	word string
 	said chan struct{}
 	told bool
 }
 
+// String is all that was written.
+func (a *announcer) String() string { return a.text.String() }
+
 // Write implements io.Writer.
 func (a *announcer) Write(p []byte) (int, error) {
-	n, err := a.Buffer.Write(p)
+	n, err := a.text.Write(p)
 	if !a.told && strings.Contains(a.String(), a.word) {
 		a.told = true
 		close(a.said)
