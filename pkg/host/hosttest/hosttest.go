@@ -16,6 +16,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/pkg/ovs/ovstest"
 )
 
 const inNamespaces = "WOVEN_TEST_IN_NAMESPACES"
@@ -109,12 +111,9 @@ type OVSDB struct {
 	proc *exec.Cmd
 }
 
-// NewOVSDB starts one with an empty bridge br-int. The test is skipped where the machine has no ovsdb-server.
+// NewOVSDB starts one with an empty bridge br-int.
 func NewOVSDB(t testing.TB) *OVSDB {
 	t.Helper()
-	if _, err := exec.LookPath("ovsdb-server"); err != nil {
-		t.Skip("this machine has no ovsdb-server (Debian: openvswitch-switch)")
-	}
 	db := &OVSDB{t: t, dir: t.TempDir()}
 	db.Recreate()
 	t.Cleanup(db.Stop)
@@ -129,7 +128,7 @@ func (db *OVSDB) Recreate() {
 	db.t.Helper()
 	conf := filepath.Join(db.dir, "conf.db")
 	_ = os.Remove(conf)
-	db.run("ovsdb-tool", "create", conf, "/usr/share/openvswitch/vswitch.ovsschema")
+	db.run("ovsdb-tool", "create", conf, ovstest.Schema(db.t, "vswitch"))
 	db.Start()
 	db.VSCtl("init")
 	db.VSCtl("add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev")
@@ -138,7 +137,7 @@ func (db *OVSDB) Recreate() {
 // Start starts the server and returns when it listens.
 func (db *OVSDB) Start() {
 	db.t.Helper()
-	db.proc = exec.Command("ovsdb-server", filepath.Join(db.dir, "conf.db"), "--remote=p"+db.Endpoint(),
+	db.proc = exec.Command(ovstest.Program(db.t, "ovsdb-server"), filepath.Join(db.dir, "conf.db"), "--remote=p"+db.Endpoint(),
 		"--unixctl="+filepath.Join(db.dir, "ctl"), "--no-chdir", "-vconsole:off")
 	db.proc.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := db.proc.Start(); err != nil {
@@ -165,17 +164,13 @@ func (db *OVSDB) VSCtl(args ...string) string {
 
 func (db *OVSDB) run(name string, args ...string) string {
 	db.t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		db.t.Fatalf("%s %v: %v: %s", name, args, err, out)
-	}
-	return string(out)
+	return ovstest.Run(db.t, name, args...)
 }
 
 // VSwitchd starts a real ovs-vswitchd on the database, with its userspace datapath only, and returns what ends it.
 func (db *OVSDB) VSwitchd() (stop func()) {
 	db.t.Helper()
-	proc := exec.Command("ovs-vswitchd", db.Endpoint(), "--disable-system", "--no-chdir",
+	proc := exec.Command(ovstest.Program(db.t, "ovs-vswitchd"), db.Endpoint(), "--disable-system", "--no-chdir",
 		"--unixctl="+filepath.Join(db.dir, "vswitchd.ctl"), "-vconsole:off")
 	proc.Env = append(os.Environ(), "OVS_RUNDIR="+db.dir)
 	proc.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/pkg/ovs/ovstest"
 )
 
 // OVN is a real northbound and southbound database with northd, and room for ovn-controller.
@@ -16,23 +18,18 @@ type OVN struct {
 	dir string
 }
 
-// NewOVN starts the databases and northd. The test is skipped where the machine has no OVN.
+// NewOVN starts the databases and northd.
 func NewOVN(t testing.TB) *OVN {
 	t.Helper()
-	for _, name := range []string{"ovn-northd", "ovn-controller", "ovn-nbctl"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("this machine has no %s (Debian: ovn-central, ovn-host)", name)
-		}
-	}
 	o := &OVN{t: t, dir: t.TempDir()}
 	for _, db := range []string{"nb", "sb"} {
 		conf := filepath.Join(o.dir, db+".db")
-		o.run("ovsdb-tool", "create", conf, "/usr/share/ovn/ovn-"+db+".ovsschema")
-		o.daemon("ovsdb-server", conf, "--remote=p"+o.socket(db), "--unixctl="+conf+".ctl", "--no-chdir", "-vconsole:off")
+		o.run("ovsdb-tool", "create", conf, ovstest.Schema(t, "ovn-"+db))
+		o.daemon(ovstest.Program(t, "ovsdb-server"), conf, "--remote=p"+o.socket(db), "--unixctl="+conf+".ctl", "--no-chdir", "-vconsole:off")
 	}
 	o.run("ovsdb-client", "--timeout=10", "wait", o.socket("nb"), "OVN_Northbound", "connected")
 	o.run("ovsdb-client", "--timeout=10", "wait", o.socket("sb"), "OVN_Southbound", "connected")
-	o.daemon("ovn-northd", "--ovnnb-db="+o.socket("nb"), "--ovnsb-db="+o.Southbound(),
+	o.daemon(ovstest.Program(t, "ovn-northd"), "--ovnnb-db="+o.socket("nb"), "--ovnsb-db="+o.Southbound(),
 		"--unixctl="+filepath.Join(o.dir, "northd.ctl"), "--no-chdir", "-vconsole:off")
 	return o
 }
@@ -46,7 +43,7 @@ func (o *OVN) Southbound() string { return o.socket("sb") }
 func (o *OVN) Controller(db *OVSDB) (stop func()) {
 	o.t.Helper()
 	// It looks for the bridges' management sockets where vswitchd puts them.
-	return o.daemon("env", "OVS_RUNDIR="+db.dir, "ovn-controller", db.Endpoint(), "--no-chdir", "-vconsole:off")
+	return o.daemon("env", "OVS_RUNDIR="+db.dir, ovstest.Program(o.t, "ovn-controller"), db.Endpoint(), "--no-chdir", "-vconsole:off")
 }
 
 // NBCtl runs ovn-nbctl.
@@ -77,9 +74,5 @@ func (o *OVN) daemon(name string, args ...string) (stop func()) {
 
 func (o *OVN) run(name string, args ...string) string {
 	o.t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		o.t.Fatalf("%s %v: %v: %s", name, args, err, out)
-	}
-	return string(out)
+	return ovstest.Run(o.t, name, args...)
 }

@@ -29,7 +29,7 @@ func StartCluster(t testing.TB) *Cluster {
 		if err := os.Mkdir(home, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		s := &Server{t: t, dir: home, binary: Command(t, "ovsdb-server")}
+		s := &Server{t: t, dir: home, binary: Program(t, "ovsdb-server")}
 		db := filepath.Join(home, "db")
 		if i == 0 {
 			Run(t, "ovsdb-tool", "create-cluster", db, filepath.Join(repository(t), "pkg/ovs/schema/ovn-nb.ovsschema"), raft(0))

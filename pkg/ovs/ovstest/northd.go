@@ -20,7 +20,7 @@ func StartNorthd(t testing.TB) *Northd {
 	t.Helper()
 	n := &Northd{NB: Start(t), SB: StartSchema(t, "ovn-sb"), t: t}
 	n.ctl = filepath.Join(n.NB.dir, "northd.ctl")
-	cmd := start(t, Command(t, "ovn-northd"),
+	cmd := start(t, Program(t, "ovn-northd"),
 		"-vconsole:off", "--ovnnb-db="+n.NB.Endpoint(), "--ovnsb-db="+n.SB.Endpoint(), "--unixctl="+n.ctl)
 	t.Cleanup(func() {
 		cmd.Process.Kill() //nolint:errcheck // it may have died by itself

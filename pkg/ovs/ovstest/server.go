@@ -23,7 +23,7 @@ import (
 type Server struct {
 	t      testing.TB
 	dir    string
-	binary []string
+	binary string
 	args   []string
 
 	mu  sync.Mutex // protects following
@@ -42,7 +42,7 @@ func StartSchema(t testing.TB, schema string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // a temporary directory
-	s := &Server{t: t, dir: dir, binary: Command(t, "ovsdb-server")}
+	s := &Server{t: t, dir: dir, binary: Program(t, "ovsdb-server")}
 	s.args = []string{
 		"-vconsole:off", "--remote=punix:" + s.Socket(), "--unixctl=" + filepath.Join(dir, "ctl"), "--no-chdir",
 		"--log-file=" + filepath.Join(dir, "log"), "-vfile:warn", filepath.Join(dir, "db"),
@@ -59,7 +59,7 @@ func (s *Server) reset(schema string) {
 	if err := os.RemoveAll(db); err != nil {
 		s.t.Fatal(err)
 	}
-	Run(s.t, "ovsdb-tool", "create", db, filepath.Join(repository(s.t), "pkg/ovs/schema", schema+".ovsschema"))
+	Run(s.t, "ovsdb-tool", "create", db, Schema(s.t, schema))
 }
 
 // Socket is the path of the server's socket.
@@ -129,17 +129,23 @@ func (s *Server) Ctl(args ...string) string {
 	return Run(s.t, "ovn-nbctl", append([]string{"--db=" + s.Endpoint(), "--no-leader-only"}, args...)...)
 }
 
-// Command finds a program of OVS or OVN: where `make deps` puts those of the images' Debian release, else in PATH.
-func Command(t testing.TB, name string) []string {
+// Schema is the file of a schema in pkg/ovs/schema: "ovn-nb", "ovn-sb" or "vswitch".
+func Schema(t testing.TB, name string) string {
+	t.Helper()
+	return filepath.Join(repository(t), "pkg/ovs/schema", name+".ovsschema")
+}
+
+// Program finds a program of OVS or OVN: where `make deps` puts those of the images' Debian release, else in PATH.
+func Program(t testing.TB, name string) string {
 	t.Helper()
 	if path := filepath.Join(repository(t), ".sandbox/ovn/bin", name); executable(path) {
-		return []string{path}
+		return path
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
 		t.Fatalf("%s is neither in .sandbox/ovn/bin nor in PATH: run make deps", name)
 	}
-	return []string{path}
+	return path
 }
 
 func executable(path string) bool {
@@ -150,8 +156,7 @@ func executable(path string) bool {
 // Run runs a program of OVS or OVN to its end and returns what it prints.
 func Run(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	words := append(Command(t, name), args...)
-	out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+	out, err := exec.Command(Program(t, name), args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
@@ -159,9 +164,9 @@ func Run(t testing.TB, name string, args ...string) string {
 }
 
 // start runs a program in the background. It dies with the test binary, however that dies.
-func start(t testing.TB, words []string, args ...string) *exec.Cmd {
+func start(t testing.TB, program string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(words[0], append(append([]string{}, words[1:]...), args...)...)
+	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
