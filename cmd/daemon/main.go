@@ -133,7 +133,7 @@ const sweepSettle = 300 * time.Millisecond
 // sweep cleans up at each new session with Open vSwitch, once all pods are known, and when a pod's port has vanished.
 func (d *daemon) sweep(ctx context.Context, watch *watch) error {
 	if err := watch.awaitPods(ctx); err != nil {
-		return nil // the daemon stops
+		return nil //nolint:nilerr // the daemon stops
 	}
 	for ctx.Err() == nil {
 		if err := d.server.Sweep(ctx); err != nil && ctx.Err() == nil {

@@ -116,18 +116,24 @@ func (w *watch) run(ctx context.Context) error {
 		set    func(context.Context, any)
 		remove func(any)
 	}{
-		{&corev1.Pod{},
+		{
+			&corev1.Pod{},
 			func(_ context.Context, o any) { w.pods.Set(o.(*corev1.Pod)) },
-			func(o any) { w.pods.Delete(o.(*corev1.Pod)) }},
+			func(o any) { w.pods.Delete(o.(*corev1.Pod)) },
+		},
 		{&corev1.Node{}, w.setNode, func(any) {}},
-		{&kubeovnv1.Subnet{},
+		{
+			&kubeovnv1.Subnet{},
 			func(_ context.Context, o any) {
 				w.host.SetSubnet(host.ParseSubnet(o.(*kubeovnv1.Subnet), w.clusterRouter, w.nodeSwitch))
 			},
-			func(o any) { w.host.DeleteSubnet(o.(*kubeovnv1.Subnet).Name) }},
-		{&discoveryv1.EndpointSlice{},
+			func(o any) { w.host.DeleteSubnet(o.(*kubeovnv1.Subnet).Name) },
+		},
+		{
+			&discoveryv1.EndpointSlice{},
 			func(_ context.Context, o any) { w.setEndpoints(o.(*discoveryv1.EndpointSlice)) },
-			func(o any) { w.removeEndpoints(o.(*discoveryv1.EndpointSlice).Name) }},
+			func(o any) { w.removeEndpoints(o.(*discoveryv1.EndpointSlice).Name) },
+		},
 	} {
 		informer, err := w.cache.GetInformer(ctx, kind.object, cache.BlockUntilSynced(false))
 		if err != nil {

@@ -53,7 +53,10 @@ var relevant = predicate.Funcs{
 }
 
 func sameAnnotations(a, b client.Object) bool {
-	for _, key := range []string{v1.AnnotationIPAddress, v1.AnnotationMACAddress, v1.AnnotationCIDR, v1.AnnotationGateway, v1.AnnotationAllocated, v1.AnnotationLogicalSwitch, v1.AnnotationPortName} {
+	for _, key := range []string{
+		v1.AnnotationIPAddress, v1.AnnotationMACAddress, v1.AnnotationCIDR, v1.AnnotationGateway,
+		v1.AnnotationAllocated, v1.AnnotationLogicalSwitch, v1.AnnotationPortName,
+	} {
 		if a.GetAnnotations()[key] != b.GetAnnotations()[key] {
 			return false
 		}

@@ -199,11 +199,6 @@ func (f fakeServer) collect() bool {
 	return false
 }
 
-func (f fakeServer) dump() string {
-	d := &DB{database: f.db, current: &session{cache: f.cache}}
-	return d.Dump()
-}
-
 // checkDiff plays a history and checks what must hold for every step of it.
 func checkDiff(t *testing.T, data []byte) {
 	db := Northbound.load()

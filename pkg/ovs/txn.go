@@ -183,7 +183,8 @@ func (t *txn) operations() []operation {
 			continue
 		}
 		tbl := t.parents[id]
-		json := `{"op":"wait","timeout":0,"table":"` + tbl.name + `",` + whereUUID(id) + `,"columns":["_uuid"],"until":"==","rows":[{"_uuid":["uuid","` + id + `"]}]}`
+		json := `{"op":"wait","timeout":0,"table":"` + tbl.name + `",` + whereUUID(id) +
+			`,"columns":["_uuid"],"until":"==","rows":[{"_uuid":["uuid","` + id + `"]}]}`
 		out = append(out, operation{json: []byte(json), table: tbl, guard: guardParent})
 	}
 	out = append(out, t.updates...)

@@ -25,9 +25,9 @@ type call struct {
 type args struct {
 	types.CommonArgs
 	K8S_POD_NAMESPACE          types.UnmarshallableString //nolint:revive // the keys are matched by name
-	K8S_POD_NAME               types.UnmarshallableString //nolint:revive
-	K8S_POD_UID                types.UnmarshallableString //nolint:revive
-	K8S_POD_INFRA_CONTAINER_ID types.UnmarshallableString //nolint:revive
+	K8S_POD_NAME               types.UnmarshallableString //nolint:revive // as above
+	K8S_POD_UID                types.UnmarshallableString //nolint:revive // as above
+	K8S_POD_INFRA_CONTAINER_ID types.UnmarshallableString //nolint:revive // as above
 }
 
 func parse(request cni.Request) (*call, error) {

@@ -35,13 +35,19 @@ func newOVNNode(t *testing.T) (*bench, *hosttest.OVN) {
 	ovsdb.VSwitchd()
 	ovn.Controller(ovsdb)
 	for _, command := range [][]string{
-		{"lr-add", "ovn-cluster"}, {"ls-add", "join"}, {"ls-add", "ovn-default"},
+		{"lr-add", "ovn-cluster"},
+		{"ls-add", "join"},
+		{"ls-add", "ovn-default"},
 		{"lrp-add", "ovn-cluster", "ovn-cluster-join", "0a:58:64:40:00:01", "100.64.0.1/16"},
 		{"lrp-add", "ovn-cluster", "ovn-cluster-ovn-default", "0a:58:0a:10:00:01", "10.16.0.1/16"},
-		{"lsp-add", "join", "join-ovn-cluster", "--", "lsp-set-type", "join-ovn-cluster", "router", "--",
-			"lsp-set-addresses", "join-ovn-cluster", "router", "--", "lsp-set-options", "join-ovn-cluster", "router-port=ovn-cluster-join"},
-		{"lsp-add", "ovn-default", "ovn-default-ovn-cluster", "--", "lsp-set-type", "ovn-default-ovn-cluster", "router", "--",
-			"lsp-set-addresses", "ovn-default-ovn-cluster", "router", "--", "lsp-set-options", "ovn-default-ovn-cluster", "router-port=ovn-cluster-ovn-default"},
+		{
+			"lsp-add", "join", "join-ovn-cluster", "--", "lsp-set-type", "join-ovn-cluster", "router", "--",
+			"lsp-set-addresses", "join-ovn-cluster", "router", "--", "lsp-set-options", "join-ovn-cluster", "router-port=ovn-cluster-join",
+		},
+		{
+			"lsp-add", "ovn-default", "ovn-default-ovn-cluster", "--", "lsp-set-type", "ovn-default-ovn-cluster", "router", "--",
+			"lsp-set-addresses", "ovn-default-ovn-cluster", "router", "--", "lsp-set-options", "ovn-default-ovn-cluster", "router-port=ovn-cluster-ovn-default",
+		},
 		{"lsp-add", "join", "node-node1", "--", "lsp-set-addresses", "node-node1", "0a:58:64:40:00:02 100.64.0.2"},
 		{"lr-policy-add", "ovn-cluster", "29000", "ip4.dst == 172.31.0.0/24", "reroute", "100.64.0.2"},
 	} {
