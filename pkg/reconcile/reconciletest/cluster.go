@@ -79,7 +79,7 @@ type Events struct {
 }
 
 // Eventf implements events.EventRecorder.
-func (e *Events) Eventf(about, _ runtime.Object, kind, reason, _, note string, args ...any) {
+func (e *Events) Eventf(about, _ runtime.Object, kind, reason, _, note string, args ...any) { //nolint:revive // the interface has as many
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	name := ""
