@@ -42,6 +42,7 @@ func snap(t *testing.T, c *Cluster, like client.Object, key types.NamespacedName
 	}
 	unstructured.RemoveNestedField(fields, "status", "conditions")
 	unstructured.RemoveNestedField(fields, "metadata", "resourceVersion")
+	unstructured.RemoveNestedField(fields, "metadata", "generation")
 	dropEmpty(fields)
 	text, err := json.Marshal(fields)
 	if err != nil {
