@@ -77,6 +77,8 @@ type Stream struct {
 // StreamReport is what became of a Stream's messages.
 type StreamReport struct {
 	Sent, Received int
+	// Missing are the numbers of the first messages that never came back.
+	Missing []int
 	// LongestGap is the longest time without an answer.
 	LongestGap time.Duration
 	// Broken is why a TCP connection ended before its time; empty if it did not.
@@ -89,6 +91,9 @@ func (r StreamReport) Lost() int { return r.Sent - r.Received }
 // String is the report in one line.
 func (r StreamReport) String() string {
 	text := fmt.Sprintf("%d sent, %d lost, longest gap %s", r.Sent, r.Lost(), r.LongestGap.Round(time.Millisecond))
+	if len(r.Missing) > 0 {
+		text += fmt.Sprintf(", missing %v", r.Missing)
+	}
 	if r.Broken != "" {
 		text += ", broken: " + r.Broken
 	}

@@ -27,6 +27,8 @@ type stream struct {
 // outcome is what became of the messages. The test that started the stream reads it as JSON.
 type outcome struct {
 	Sent, Received int
+	// Missing are the numbers of the first messages that never came back.
+	Missing []int
 	// LongestGap is the longest time without an answer between the first and the last answer.
 	LongestGap time.Duration
 	// Broken is why a TCP connection ended before its time.
@@ -58,6 +60,20 @@ func (l *ledger) count() int {
 	return len(l.seen)
 }
 
+// missing lists the first numbers below sent that never came back.
+func (l *ledger) missing(sent int) []int {
+	const enough = 10
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var numbers []int
+	for n := 0; n < sent && len(numbers) < enough; n++ {
+		if !l.seen[uint64(n)] {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
+}
+
 func (s stream) run(ctx context.Context) (outcome, error) {
 	conn, err := net.DialTimeout(s.Network, s.Address, 10*time.Second)
 	if err != nil {
@@ -73,7 +89,7 @@ func (s stream) run(ctx context.Context) (outcome, error) {
 	if broken == nil {
 		broken = drain(conn, book, sent, ended)
 	}
-	out := outcome{Sent: sent, Received: book.count(), LongestGap: book.gap}
+	out := outcome{Sent: sent, Received: book.count(), Missing: book.missing(sent), LongestGap: book.gap}
 	if broken != nil {
 		out.Broken = broken.Error()
 	}
