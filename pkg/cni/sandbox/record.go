@@ -97,6 +97,16 @@ func HostEnds() ([]HostEnd, error) {
 	return ends, nil
 }
 
+// FindHostEnd is the host end of a name, or nil.
+func FindHostEnd(name string) (*HostEnd, error) {
+	attrs, err := hostAttrs(name)
+	if err != nil || attrs == nil {
+		return nil, err
+	}
+	end := hostEnd(attrs)
+	return &end, nil
+}
+
 func hostEnd(attrs *netlink.LinkAttrs) HostEnd {
 	end := HostEnd{Name: attrs.Name, Index: attrs.Index, Doomed: attrs.Group == doomedGroup}
 	var record Record

@@ -88,7 +88,13 @@ func (s *Server) spec(c *call, pod *Pod) sandbox.Spec {
 // attachment does not, for the specification wants an error then.
 func (s *Server) create(ctx context.Context, ns *sandbox.NetNS, spec sandbox.Spec) error {
 	name := spec.Record.Attachment().HostName()
-	err := ns.Create(spec)
+	// For as long as the link has no record; see doomNameless.
+	unlock, err := s.locks.lock(ctx, name)
+	if err != nil {
+		return fmt.Errorf("waiting for link %s: %w", name, err)
+	}
+	defer unlock()
+	err = ns.Create(spec)
 	if !errors.Is(err, sandbox.ErrExists) {
 		return err
 	}

@@ -33,7 +33,7 @@ func (s *Server) gc(ctx context.Context, c *call) error {
 		if end.Record != nil {
 			stale[end.Name] = end.Record.Attachment()
 		} else if !valid[end.Name] {
-			err = errors.Join(err, sandbox.Doom(end.Name))
+			err = errors.Join(err, s.doomNameless(ctx, end.Name))
 		}
 	}
 	for name, a := range stale {
@@ -55,6 +55,36 @@ func (s *Server) collect(ctx context.Context, a sandbox.Attachment) error {
 	defer unlock()
 	s.Log.Info("collected", "container", a.ContainerID, "interface", a.HostName())
 	return s.detach(ctx, a)
+}
+
+// collectEndless removes a port that has no host end. An ADD may have made both since the host ends were listed.
+func (s *Server) collectEndless(ctx context.Context, a sandbox.Attachment) error {
+	unlock, err := s.locks.lock(ctx, a.ContainerID)
+	if err != nil {
+		return fmt.Errorf("waiting for another call about sandbox %s: %w", a.ContainerID, err)
+	}
+	defer unlock()
+	if lives, err := sandbox.HostEndLives(a.HostName()); err != nil || lives {
+		return err
+	}
+	s.Log.Info("collected", "container", a.ContainerID, "interface", a.HostName())
+	return s.detach(ctx, a)
+}
+
+// doomNameless removes a host end that had no record when it was listed. Between the making of a link and of its record,
+// every ADD has one: the lock is what tells it from what an ADD left that was cut off there.
+func (s *Server) doomNameless(ctx context.Context, name string) error {
+	unlock, err := s.locks.lock(ctx, name)
+	if err != nil {
+		return fmt.Errorf("waiting for the record of link %s: %w", name, err)
+	}
+	defer unlock()
+	end, err := sandbox.FindHostEnd(name)
+	if err != nil || end == nil || end.Record != nil {
+		return err
+	}
+	s.Log.Info("removed a link of no pod", "interface", name)
+	return sandbox.Doom(name)
 }
 
 // Sweep makes the kernel and Open vSwitch agree again. It belongs at the start, when the last daemon may have died in
@@ -83,7 +113,7 @@ func (s *Server) Sweep(ctx context.Context) error {
 	plugged := map[string]bool{} // by iface-id
 	for name, a := range attachments(session) {
 		if !exists[name] {
-			errs = append(errs, s.collect(ctx, a))
+			errs = append(errs, s.collectEndless(ctx, a))
 		} else if iface := session.Interface(name); iface != nil {
 			plugged[iface.ExternalIDs[keyIfaceID]] = true
 		}
@@ -99,21 +129,21 @@ func (s *Server) Sweep(ctx context.Context) error {
 
 // restore plugs in a host end that has no port, or removes it if it is nobody's.
 func (s *Server) restore(ctx context.Context, end sandbox.HostEnd, plugged map[string]bool) error {
-	var pod *Pod
-	if end.Record != nil {
-		unlock, err := s.locks.lock(ctx, end.Record.ContainerID)
-		if err != nil {
-			return fmt.Errorf("waiting for another call about sandbox %s: %w", end.Record.ContainerID, err)
-		}
-		defer unlock()
-		// Meanwhile an ADD may have plugged it in or taken it back, or a DEL doomed it; and without a session, the
-		// next one's Sweep will see to it.
-		lives, err := sandbox.HostEndLives(end.Name)
-		if session := s.Switch.Session(); err != nil || !lives || session == nil || session.Port(end.Name) != nil {
-			return err
-		}
-		pod = s.Pods.WithUID(end.Record.PodUID)
+	if end.Record == nil {
+		return s.doomNameless(ctx, end.Name)
 	}
+	unlock, err := s.locks.lock(ctx, end.Record.ContainerID)
+	if err != nil {
+		return fmt.Errorf("waiting for another call about sandbox %s: %w", end.Record.ContainerID, err)
+	}
+	defer unlock()
+	// Meanwhile an ADD may have plugged it in or taken it back, or a DEL doomed it; and without a session, the next
+	// one's Sweep will see to it.
+	lives, err := sandbox.HostEndLives(end.Name)
+	if session := s.Switch.Session(); err != nil || !lives || session == nil || session.Port(end.Name) != nil {
+		return err
+	}
+	pod := s.Pods.WithUID(end.Record.PodUID)
 	if pod == nil || pod.Network == nil || plugged[pod.Port()] {
 		s.Log.Info("removed a link of no pod", "interface", end.Name)
 		return sandbox.Doom(end.Name)
