@@ -146,7 +146,10 @@ func (w *watch) run(ctx context.Context) error {
 		w.handled = append(w.handled, handled.HasSynced)
 	}
 	close(w.registered)
-	return w.cache.Start(ctx)
+	if err := w.cache.Start(ctx); err != nil {
+		return fmt.Errorf("watching the cluster: %w", err)
+	}
+	return nil
 }
 
 func handlers(ctx context.Context, set func(context.Context, any), remove func(any)) toolscache.ResourceEventHandler {

@@ -103,7 +103,7 @@ func dial(ctx context.Context, endpoint string) (net.Conn, error) {
 	case "unix", "tcp":
 		return dialer.DialContext(ctx, kind, address)
 	default:
-		return nil, fmt.Errorf("the endpoint %q should begin with unix: or tcp:", endpoint)
+		return nil, fmt.Errorf("the endpoint %q is not unix:PATH or tcp:HOST:PORT", endpoint)
 	}
 }
 
