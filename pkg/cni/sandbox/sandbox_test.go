@@ -296,3 +296,23 @@ func txChecksum(t *testing.T, ns *NetNS, name string) bool {
 	}
 	return value.data != 0
 }
+
+// A route of the host end, in whatever table, makes vswitchd lose packets between nodes: see withoutIPv6.
+func TestHostEndHasNoRoutes(t *testing.T) {
+	inNewHost(t)
+	path := newPod(t)
+	s := spec("c-routes", path)
+	attach(t, path, s)
+	link, err := netlink.LinkByName(s.Record.Attachment().HostName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter := &netlink.Route{LinkIndex: link.Attrs().Index, Table: unix.RT_TABLE_UNSPEC}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(routes) > 0 {
+		t.Errorf("the host end has routes: %v", routes)
+	}
+}

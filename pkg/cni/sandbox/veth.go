@@ -3,11 +3,13 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,9 +65,8 @@ func prepareHostEnd(veth *netlink.Veth, alias string) error {
 	if err := netlink.LinkSetAlias(veth, alias); err != nil {
 		return fmt.Errorf("recording the attachment on %s: %w", veth.Name, err)
 	}
-	// The host end has no address of its own; without this its kernel would announce one to the pod.
-	if err := netlink.LinkSetIP6AddrGenMode(veth, nl.IN6_ADDR_GEN_MODE_NONE); err != nil && !noIPv6(err) {
-		return fmt.Errorf("turning off IPv6 on %s: %w", veth.Name, err)
+	if err := withoutIPv6(veth.Name); err != nil {
+		return err
 	}
 	if err := netlink.LinkSetUp(veth); err != nil {
 		return fmt.Errorf("setting %s up: %w", veth.Name, err)
@@ -73,9 +74,15 @@ func prepareHostEnd(veth *netlink.Veth, alias string) error {
 	return nil
 }
 
-// noIPv6 tells a kernel without IPv6 from a real failure.
-func noIPv6(err error) bool {
-	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)
+// withoutIPv6 keeps the kernel from giving the host end an address and a multicast route, which nobody asked for. The
+// route would do harm: at every change of the node's routes, ovs-vswitchd forgets and reads again those that its
+// userspace tunnels take, and packets between nodes that come meanwhile are lost. There is no way to say it by netlink.
+func withoutIPv6(link string) error {
+	err := os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", link, "disable_ipv6"), []byte("1"), 0)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6 has no such file
+		return fmt.Errorf("turning off IPv6 on %s: %w", link, err)
+	}
+	return nil
 }
 
 // Configure gives the interface inside the namespace its addresses and routes and sets it up.
