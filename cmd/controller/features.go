@@ -43,7 +43,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Option
 			}))
 		},
 		func() error {
-			return reconcile.Register(mgr, db, node.Feature(c, pools, node.Config{DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet}))
+			return reconcile.Register(mgr, db, node.Feature(c, pools, node.Config{DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, Events: events}))
 		},
 		func() error {
 			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Events: events}))

@@ -8,12 +8,14 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
@@ -22,8 +24,13 @@ import (
 	"github.com/woven-cni/woven/pkg/subnet"
 )
 
-// Config names the objects that nodes hang from.
-type Config struct{ DefaultVpc, JoinSubnet string }
+// Config is what nodes hang from.
+type Config struct {
+	// DefaultVpc and JoinSubnet are names.
+	DefaultVpc, JoinSubnet string
+	// Events tells why a node has no address.
+	Events recorder.EventRecorder
+}
 
 // Feature is the Node feature: it takes nodes' addresses from pools and tells each node its own by annotations.
 func Feature(c client.Client, pools *subnet.Pools, config Config) reconcile.Feature[In] {
@@ -85,7 +92,7 @@ func enqueue(q workqueue.TypedRateLimitingInterface[ctrl.Request], owner string)
 }
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
-	in := In{Name: key.Name}
+	in := In{Name: key.Name, Join: subnet.Subnet{Name: f.config.JoinSubnet}}
 	if err := f.pools.AwaitSeed(ctx); err != nil {
 		return in, err
 	}
@@ -101,12 +108,12 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	}
 	var join v1.Subnet
 	if err := r.Get(ctx, types.NamespacedName{Name: f.config.JoinSubnet}, &join); err != nil {
-		in.Shortage = fmt.Errorf("subnet %s: %w", f.config.JoinSubnet, err)
+		in.Shortage = fmt.Errorf("reading it: %w", err)
 		return in, client.IgnoreNotFound(err)
 	}
 	s, problems := subnet.Parse(&join, f.config.DefaultVpc)
 	if wrong := problems.Blocking(); len(wrong) > 0 {
-		in.Shortage = fmt.Errorf("subnet %s: %s", s.Name, wrong)
+		in.Shortage = fmt.Errorf("it is not valid: %s", wrong)
 		return in, nil
 	}
 	in.Join = s
@@ -120,6 +127,10 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 			f.pools.Release(PortName(key.Name))
 		}
 		return nil
+	}
+	// In a new cluster nodes are there before the subnet is; its coming wakes them, and nobody has to hear of it.
+	if wrong := out.Problems.Blocking(); len(wrong) > 0 && !errors.IsNotFound(in.Shortage) {
+		f.config.Events.Eventf(in.Node, nil, "Warning", "AcquireAddressFailed", "Allocate", "%s", wrong)
 	}
 	if !out.Programmed() {
 		return nil

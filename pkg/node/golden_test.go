@@ -13,6 +13,6 @@ func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(_ *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[node.In] {
 		pools := subnet.NewPools()
 		pools.Seeded()
-		return node.Feature(c, pools, node.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join"})
+		return node.Feature(c, pools, node.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", Events: &c.Events})
 	})
 }
