@@ -58,8 +58,7 @@ func blows() []blow {
 		killed(framework.Central, "", "northd", true),
 		killed(framework.Central, "", "nb-ovsdb", true),
 		killed(framework.Central, "", "sb-ovsdb", true),
-		// ovn-controller meets all of its databases anew; two packets of 740 between nodes were lost to it.
-		deleted(framework.Central, "", false),
+		deleted(framework.Central, "", true),
 		killed(framework.Switch, here, "ovn-controller", false),
 		killed(framework.Switch, here, "ovsdb-server", false),
 		killed(framework.Switch, here, "ovs-vswitchd", false),
@@ -67,9 +66,9 @@ func blows() []blow {
 	}
 }
 
-// between is the stream of datagrams between nodes. On the userspace datapath it loses a few packets now and then,
-// with or without a blow: vswitchd reads the node's routes again whenever a link comes or goes, as with any pod, and has
-// none for its tunnels meanwhile. What stays on a node, and every connection, must be whole.
+// between is the stream of datagrams between nodes. On the userspace datapath up to 4 of 246 were lost in these tests, in
+// bursts and not always near the blow; how many are lost without one has not been measured. It goes together with pods
+// that come and go, see docs/troubleshooting.md. What stays on a node, and every connection, must be whole.
 const between = 1
 
 // Whatever dies, the network comes back by itself: traffic that was there goes on, and new pods start.

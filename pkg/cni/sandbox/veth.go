@@ -74,9 +74,9 @@ func prepareHostEnd(veth *netlink.Veth, alias string) error {
 	return nil
 }
 
-// withoutIPv6 keeps the kernel from giving the host end an address and a multicast route, which nobody asked for. The
-// route would do harm: at every change of the node's routes, ovs-vswitchd forgets and reads again those that its
-// userspace tunnels take, and packets between nodes that come meanwhile are lost. There is no way to say it by netlink.
+// withoutIPv6 keeps the kernel from giving the host end an address and a multicast route, which nobody asked for. At a
+// change of the node's routes ovs-vswitchd reads them again, and with its userspace tunnels datagrams between nodes were
+// seen to be lost when pods came and went; without the route it became less, not nothing. Netlink cannot say it.
 func withoutIPv6(link string) error {
 	err := os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", link, "disable_ipv6"), []byte("1"), 0)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6 has no such file
