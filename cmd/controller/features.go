@@ -30,7 +30,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Option
 	}
 	for _, add := range []func() error{
 		func() error { return metrics.Registry.Register(pools) },
-		func() error { return mgr.Add(&bootstrap{client: c, options: o}) }, func() error { return mgr.Add(&bootstrap{client: c, options: o}) },
+		func() error { return mgr.Add(&bootstrap{client: c, options: o}) },
 		func() error {
 			return mgr.Add(&pod.Seed{Reader: c, DB: db, Pools: pools, DefaultVpc: o.DefaultVpc, Log: mgr.GetLogger().WithName("seed")})
 		},
