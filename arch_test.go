@@ -30,9 +30,9 @@ var ladder = [][]string{
 	{"pkg/ovs"},
 	{"pkg/reconcile"},
 	{"pkg/vpc"},
-	{"pkg/subnet"},
+	{"pkg/group", "pkg/subnet"},
 	{"pkg/node", "pkg/pod"},
-	{"pkg/ip", "pkg/service"},
+	{"pkg/ip", "pkg/policy", "pkg/service"},
 }
 
 // nodeSide are the trees that run on the nodes. They stand beside the ladder: they may import each other and the first

@@ -7,10 +7,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ip"
 	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pod"
+	"github.com/woven-cni/woven/pkg/policy"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/service"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -19,7 +21,7 @@ import (
 
 // addFeatures is the list of all that the controller does.
 func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Options) error {
-	c, pools, events := mgr.GetClient(), subnet.NewPools(), mgr.GetEventRecorder("woven-controller")
+	c, pools, groups, events := mgr.GetClient(), subnet.NewPools(), group.NewRegistry(), mgr.GetEventRecorder("woven-controller")
 	chooser, err := subnet.NewChooser(ctx, c, mgr.GetFieldIndexer(), o.DefaultVpc, o.DefaultSubnet)
 	if err != nil {
 		return err
@@ -46,9 +48,16 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Option
 			return reconcile.Register(mgr, db, node.Feature(c, pools, node.Config{DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, Events: events}))
 		},
 		func() error {
-			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Events: events}))
+			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Groups: groups, Events: events}))
 		},
 		func() error { return reconcile.Register(mgr, db, services) },
+		func() error {
+			return mgr.Add(&policy.Seed{Reader: c, DB: db, Groups: groups, Log: mgr.GetLogger().WithName("seed")})
+		},
+		func() error { return reconcile.Register(mgr, db, group.Feature(groups)) },
+		func() error {
+			return reconcile.Register(mgr, db, policy.NetworkPolicies(policy.Parts{Client: c, Groups: groups, Events: events}))
+		},
 		func() error { return ip.Register(mgr) },
 	} {
 		if err := add(); err != nil {

@@ -71,9 +71,14 @@ const ping = "icmp4.type == 8"
 // trace is what becomes of the packet, as a new connection.
 func (o *oracle) trace(pod *corev1.Pod, packet string) string {
 	o.t.Helper()
+	return o.traceFrom(pod.Annotations[v1.AnnotationLogicalSwitch], packet)
+}
+
+// traceFrom is trace for what enters another switch than a pod's.
+func (o *oracle) traceFrom(datapath, packet string) string {
+	o.t.Helper()
 	o.northd.Sync()
-	return ovstest.Run(o.t, "ovn-trace", "--db="+o.northd.SB.Endpoint(), "--no-leader-only", "--minimal", "--ct=new",
-		pod.Annotations[v1.AnnotationLogicalSwitch], packet)
+	return ovstest.Run(o.t, "ovn-trace", "--db="+o.northd.SB.Endpoint(), "--no-leader-only", "--minimal", "--ct=new", datapath, packet)
 }
 
 func (o *oracle) reaches(pod *corev1.Pod, packet, port string) {

@@ -40,7 +40,7 @@ func Feature(c client.Client, pools *subnet.Pools, config Config) reconcile.Feat
 		For:     &corev1.Node{},
 		When:    relevant,
 		Watches: []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}}},
-		Sources: []source.Source{&subnet.FeedSource{Feed: pools.Waiting(), Enqueue: enqueue}},
+		Sources: []source.Source{&reconcile.FeedSource{Feed: pools.Waiting(), Enqueue: enqueue}},
 		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 }
@@ -87,7 +87,7 @@ func (f *feature) whenJoin(ctx context.Context, obj client.Object) []ctrl.Reques
 // enqueue takes the port names of nodes out of the owners that wait for an address; a pod's has a slash.
 func enqueue(q workqueue.TypedRateLimitingInterface[ctrl.Request], owner string) {
 	if name, ok := strings.CutPrefix(owner, PortName("")); ok && !strings.Contains(owner, "/") {
-		q.Add(subnet.Request(name))
+		q.Add(reconcile.Request(name))
 	}
 }
 

@@ -17,3 +17,5 @@ func egressPolicy(node, family string) ovs.Sym {
 func hostPolicy(node, family string) ovs.Sym {
 	return ovs.Sym("node/" + node + "/host-policy/" + family)
 }
+
+func ownACL(node, family string) ovs.Sym { return ovs.Sym("node/" + node + "/own-acl/" + family) }

@@ -40,6 +40,8 @@ const (
 	egressPolicyPriority = 29000
 )
 
+const ownACLPriority = 1000
+
 // Translate makes the rows of one Node.
 func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
@@ -57,6 +59,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 		}
 		in.addEgressPolicy(&want, own)
 		in.addHostPolicies(&want, own)
+		in.addOwnACL(&want, own)
 	}
 	return want, nil
 }
@@ -87,12 +90,7 @@ func (in In) addEgressPolicy(want *ovs.Desired, own netip.Addr) {
 // addHostPolicies brings what is addressed to the node itself to it through OVN, so that a node sees the address of
 // the pod that calls, wherever the pod runs.
 func (in In) addHostPolicies(want *ovs.Desired, own netip.Addr) {
-	var hosts []string
-	for _, host := range in.HostAddrs {
-		if host.Is4() == own.Is4() {
-			hosts = append(hosts, host.String())
-		}
-	}
+	hosts := in.hosts(own)
 	if len(hosts) == 0 {
 		return
 	}
@@ -103,4 +101,28 @@ func (in In) addHostPolicies(want *ovs.Desired, own netip.Addr) {
 		Action:   nb.LogicalRouterPolicyActionReroute,
 		Nexthops: []string{own.String()},
 	}).In(ovs.RouterPolicies.Of(vpc.Router(in.Join.VPC)))
+}
+
+// addOwnACL lets the node reach its own pods, whatever policies say: the kubelet probes them.
+//
+// An ACL to a port is asked on the chassis of that port, so this one speaks of the pods on the node and of no others. It
+// is one row a node, and each chassis installs its own.
+func (in In) addOwnACL(want *ovs.Desired, own netip.Addr) {
+	family := subnet.Family(own)
+	sources := append([]string{own.String()}, in.hosts(own)...)
+	want.Add(ownACL(in.Name, family), &nb.ACL{
+		Direction: nb.ACLDirectionToLport, Tier: vpc.NodeTier, Priority: ownACLPriority, Action: nb.ACLActionAllowRelated,
+		Match: fmt.Sprintf("ip%s.src == {%s} && is_chassis_resident(%q)", family[1:], strings.Join(sources, ", "), PortName(in.Name)),
+	}).In(ovs.GroupACLs.Of(vpc.Switches(in.Join.VPC)))
+}
+
+// hosts are the InternalIPs of the family of own.
+func (in In) hosts(own netip.Addr) []string {
+	var hosts []string
+	for _, host := range in.HostAddrs {
+		if host.Is4() == own.Is4() {
+			hosts = append(hosts, host.String())
+		}
+	}
+	return hosts
 }

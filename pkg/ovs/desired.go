@@ -13,6 +13,15 @@ type Row struct {
 	In Column
 	// Also are the other memberships the row brings.
 	Also []Member
+	// Exact are sets of the row itself that hold these values and no others.
+	Exact []Exact
+}
+
+// Exact is all that a set of values holds. It suits big sets that belong to one owner: elements come and go one by one,
+// and nothing is recorded for each of them.
+type Exact struct {
+	Set    Set
+	Values []string
 }
 
 // Desired is all that one owner wants. The zero Desired deletes everything the owner has.
@@ -39,5 +48,11 @@ func (a Added) In(c Column) Added {
 // Also says in which other sets the row is, and what else it puts into sets.
 func (a Added) Also(members ...Member) Added {
 	a.d.Rows[a.i].Also = append(a.d.Rows[a.i].Also, members...)
+	return a
+}
+
+// Exactly says all that a set of the row holds.
+func (a Added) Exactly(s Set, values ...string) Added {
+	a.d.Rows[a.i].Exact = append(a.d.Rows[a.i].Exact, Exact{Set: s, Values: values})
 	return a
 }

@@ -171,9 +171,25 @@ func (d *differ) leftovers() {
 			d.remove(r, held)
 		}
 	}
+	for _, w := range d.want.rows {
+		d.surplus(w)
+	}
 	for _, c := range d.before.claims {
 		if parent := d.have.row(c.column.table, c.parent); parent != nil {
 			d.leave(membership{claim: c, parentSym: parent.sym()}, "")
+		}
+	}
+}
+
+// surplus takes out of the sets that the row has for itself what is not wanted there.
+func (d *differ) surplus(w *wanted) {
+	cur := d.have.row(w.table, w.uuid)
+	if cur == nil {
+		return
+	}
+	for _, c := range w.exact {
+		for v := range cur.sets[c] {
+			d.leave(membership{claim: claim{c, w.uuid, v}, parentSym: w.sym}, "")
 		}
 	}
 }

@@ -54,6 +54,9 @@ func randomWant(c *choices) (Owner, Desired) {
 				Action: []string{"allow", "drop"}[c.pick(2)], Direction: "to-lport", Priority: c.pick(5), Match: "1", ExternalIDs: randomMap(c),
 			}).In(GroupACLs.Of(Sym(fmt.Sprintf("group/%d", c.pick(3)))))
 		}
+		if c.pick(2) == 1 {
+			want.Add(Sym("own/"+key), &nb.AddressSet{Name: "o" + key}).Exactly(SetAddresses, randomSet(c)...)
+		}
 		return o, want
 	default:
 		o := Owner{"pod", key}

@@ -29,6 +29,7 @@ type membership struct {
 	parentSym Sym
 	memberSym Sym // empty: a plain value, or the row that carries it
 	text      string
+	exact     bool // known from what the set holds: not recorded
 }
 
 var (
@@ -87,9 +88,11 @@ func (d *Database) parseMember(text string, self Sym) (membership, bool) {
 
 // record is the text of woven/in.
 func record(in []membership) string {
-	lines := make([]string, len(in))
-	for i, m := range in {
-		lines[i] = m.text
+	lines := make([]string, 0, len(in))
+	for _, m := range in {
+		if !m.exact {
+			lines = append(lines, m.text)
+		}
 	}
 	sort.Strings(lines)
 	return strings.Join(lines, " ")

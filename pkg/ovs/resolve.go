@@ -17,6 +17,7 @@ type wanted struct {
 	model   reflect.Value     // the struct
 	ids     map[string]string // all of external_ids that is ours; nil where the table has none
 	members []membership
+	exact   []*column // sets of this row that hold nothing but members
 }
 
 // resolved is a Desired with everything looked up.
@@ -88,7 +89,32 @@ func (d *Database) resolveRow(r Row) (*wanted, error) {
 			w.members = append(w.members, found)
 		}
 	}
-	return w, nil
+	return w, d.resolveExact(w, r)
+}
+
+// resolveExact turns the sets that the row has for itself into memberships of their values.
+func (d *Database) resolveExact(w *wanted, r Row) error {
+	for _, e := range r.Exact {
+		values := slices.Clone(e.Values)
+		slices.Sort(values)
+		for _, v := range slices.Compact(values) {
+			m, err := d.member(e.Set.Of(r.Sym).Value(v), r.Sym)
+			if err != nil {
+				return err
+			}
+			m.exact = true
+			w.members = append(w.members, m)
+		}
+		c, err := d.column(e.Set)
+		if err != nil {
+			return err
+		}
+		if c.table != w.table || c.uuidKey {
+			return fmt.Errorf("%s is no set of values that the row has", e.Set)
+		}
+		w.exact = append(w.exact, c)
+	}
+	return nil
 }
 
 // checkChildren looks for rows that would die at once, because nothing refers to them strongly.
@@ -199,8 +225,8 @@ func (r *resolved) writeIDs() []error {
 		anchor.ids[keyWith] = strings.Join(together, " ")
 	}
 	for _, w := range r.rows {
-		if all := append(slices.Clone(w.members), extra[w]...); w.ids != nil && len(all) > 0 {
-			w.ids[keyIn] = record(all)
+		if text := record(append(slices.Clone(w.members), extra[w]...)); w.ids != nil && text != "" {
+			w.ids[keyIn] = text
 		}
 	}
 	return errs

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -29,6 +31,8 @@ type Parts struct {
 	// Chooser picks subnets and Pools gives their addresses.
 	Chooser *subnet.Chooser
 	Pools   *subnet.Pools
+	// Groups tells which port groups a pod is in.
+	Groups *group.Registry
 	// Events tells users why a pod has no address.
 	Events recorder.EventRecorder
 }
@@ -37,11 +41,17 @@ type Parts struct {
 func Feature(parts Parts) reconcile.Feature[In] {
 	f := &feature{parts}
 	return reconcile.Feature[In]{
-		Name:    FeatureName,
-		For:     &corev1.Pod{},
-		When:    relevant,
-		Watches: []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.wake}},
-		Sources: []source.Source{&subnet.FeedSource{Feed: parts.Pools.Waiting(), Enqueue: enqueue}},
+		Name: FeatureName,
+		For:  &corev1.Pod{},
+		When: relevant,
+		Watches: []reconcile.Watch{
+			{Kind: &v1.Subnet{}, Map: f.wake},
+			{Kind: &corev1.Namespace{}, Map: f.label, When: []predicate.Predicate{labelsChanged}},
+		},
+		Sources: []source.Source{
+			&reconcile.FeedSource{Feed: parts.Pools.Waiting(), Enqueue: enqueue},
+			&reconcile.FeedSource{Feed: parts.Groups.Pods(), Enqueue: reconcile.Queue},
+		},
 		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 }
@@ -55,6 +65,22 @@ func (f *feature) wake(_ context.Context, obj client.Object) []ctrl.Request {
 	return nil
 }
 
+// label tells the groups what a namespace's labels are now; they enqueue the pods whose groups change by it.
+func (f *feature) label(ctx context.Context, obj client.Object) []ctrl.Request {
+	var now corev1.Namespace
+	switch err := f.Client.Get(ctx, client.ObjectKeyFromObject(obj), &now); {
+	case err == nil:
+		f.Groups.SetNamespace(now.Name, now.Labels)
+	case errors.IsNotFound(err):
+		f.Groups.RemoveNamespace(obj.GetName())
+	}
+	return nil
+}
+
+var labelsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return !maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels())
+}}
+
 // Attached says whether the pod has, or is about to have, an interface of ours.
 func Attached(pod *corev1.Pod) bool {
 	return !pod.Spec.HostNetwork && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
@@ -65,8 +91,8 @@ var relevant = predicate.Funcs{
 	CreateFunc: func(e event.CreateEvent) bool { return Attached(e.Object.(*corev1.Pod)) },
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		before, after := e.ObjectOld.(*corev1.Pod), e.ObjectNew.(*corev1.Pod)
-		return Attached(before) != Attached(after) || before.UID != after.UID ||
-			Attached(after) && !maps.Equal(before.Annotations, after.Annotations)
+		return Attached(before) != Attached(after) || before.UID != after.UID || Attached(after) &&
+			(!maps.Equal(before.Annotations, after.Annotations) || !maps.Equal(before.Labels, after.Labels) || before.Spec.NodeName != after.Spec.NodeName)
 	},
 	DeleteFunc: func(e event.DeleteEvent) bool { return !e.Object.(*corev1.Pod).Spec.HostNetwork },
 }
@@ -74,6 +100,6 @@ var relevant = predicate.Funcs{
 // enqueue takes the pods out of the owners that wait for an address: their keys have a slash.
 func enqueue(q workqueue.TypedRateLimitingInterface[ctrl.Request], owner string) {
 	if strings.Contains(owner, "/") {
-		q.Add(subnet.Request(owner))
+		q.Add(reconcile.Request(owner))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -18,6 +19,9 @@ import (
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
 	in := In{Key: key}
 	if err := f.Pools.AwaitSeed(ctx); err != nil {
+		return in, err
+	}
+	if err := f.Groups.AwaitSeed(ctx); err != nil {
 		return in, err
 	}
 	var pod corev1.Pod
@@ -42,7 +46,38 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		f.Pools.Block(name, request.Owner)
 	}
 	f.allocate(&in, candidates, request)
-	return in, nil
+	if len(in.Problems.Blocking()) > 0 {
+		return in, nil
+	}
+	return in, f.place(&in)
+}
+
+// place finds the groups that the pod's port is in from its first moment on.
+func (f *feature) place(in *In) error {
+	groups, placed := f.Groups.Place(Selected(in.Pod))
+	if !placed {
+		return &reconcile.Wait{For: "the labels of namespace " + in.Key.Namespace}
+	}
+	in.Groups = groups
+	return nil
+}
+
+// Selected is what policies select a pod by.
+func Selected(pod *corev1.Pod) group.Pod {
+	p := group.Pod{Key: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, Labels: pod.Labels, Node: pod.Spec.NodeName}
+	for _, c := range pod.Spec.Containers {
+		for _, port := range c.Ports {
+			if port.Name == "" {
+				continue
+			}
+			protocol := port.Protocol
+			if protocol == "" {
+				protocol = corev1.ProtocolTCP
+			}
+			p.Ports = append(p.Ports, group.NamedPort{Protocol: protocol, Name: port.Name, Number: port.ContainerPort})
+		}
+	}
+	return p
 }
 
 // allocate takes addresses from the first candidate that has any.

@@ -3,6 +3,7 @@ package pod_test
 import (
 	"testing"
 
+	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
@@ -18,6 +19,11 @@ func TestPages(t *testing.T) {
 		}
 		pools := subnet.NewPools()
 		pools.Seeded()
-		return pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Events: &c.Events})
+		groups := group.NewRegistry()
+		for _, name := range []string{"shop", "lab", "rest"} {
+			groups.SetNamespace(name, nil)
+		}
+		groups.Seeded()
+		return pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Groups: groups, Events: &c.Events})
 	})
 }

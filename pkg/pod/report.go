@@ -19,14 +19,20 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 		// Only when the row is gone can the address be another's.
 		if out.Programmed() {
 			f.Pools.Release(reconcile.Key(key))
+			f.Groups.Forget(key)
 		}
 		return nil
 	case len(out.Problems.Blocking()) > 0:
+		f.Groups.Failed(key, true)
 		f.Events.Eventf(in.Pod, nil, "Warning", "AcquireAddressFailed", "Allocate", "%s", out.Problems.Blocking())
 		return nil
-	case !out.Programmed():
+	case out.Waiting != nil:
+		f.Groups.Failed(key, false)
 		return nil
+	case !out.Programmed():
+		return nil // perhaps it was written; the retry tells
 	}
+	f.Groups.Joined(key, in.Groups)
 	return f.annotate(ctx, in)
 }
 

@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
@@ -23,6 +24,8 @@ type In struct {
 	Subnet subnet.Subnet
 	// Lease is what the Pod was given.
 	Lease ipam.Lease
+	// Groups are the names of the port groups that policies have it in.
+	Groups []string
 	// Problems say why there is no lease.
 	Problems reconcile.Problems
 }
@@ -37,12 +40,15 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 		return want, in.Problems
 	}
 	addresses := []string{subnet.PortAddress(in.Lease)}
-	want.Add(Port(in.Key), &nb.LogicalSwitchPort{
+	port := want.Add(Port(in.Key), &nb.LogicalSwitchPort{
 		Name:        PortName(in.Key),
 		ExternalIDs: map[string]string{switchKey: in.Subnet.Name},
 		Addresses:   addresses,
 		// A pod sends only as itself.
 		PortSecurity: addresses,
 	}).In(ovs.SwitchPorts.Of(subnet.Switch(in.Subnet.Name)))
+	for _, name := range in.Groups {
+		port.Also(ovs.GroupPorts.Of(group.Sym(name)).This())
+	}
 	return want, in.Problems
 }

@@ -28,7 +28,8 @@ import (
 type Feature[In any] struct {
 	// Name is the Owner.Feature of the rows, and the controller's name in logs and metrics.
 	Name string
-	// For is an empty object of the kind whose names are the keys.
+	// For is an empty object of the kind whose names are the keys; nil when the keys are no objects, and all of them come
+	// from Sources.
 	For client.Object
 	// When filters events of For; nil lets every event through.
 	When predicate.Predicate
@@ -39,7 +40,7 @@ type Feature[In any] struct {
 	// Workers is how many keys are reconciled at once; 0 means one. Work waits on the network, not on the processor.
 	Workers int
 
-	// Gather reads caches. A vanished object gathers empty and is not an error.
+	// Gather reads caches. A vanished object gathers empty and is not an error; nor is a *Wait.
 	Gather func(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error)
 	// Translate is pure. The zero Desired removes every row of the key.
 	Translate func(In) (ovs.Desired, Problems)
@@ -99,10 +100,10 @@ func Register[In any](mgr manager.Manager, db *ovs.DB, f Feature[In]) error {
 	if err != nil {
 		return fmt.Errorf("making controller %s: %w", f.Name, err)
 	}
-	sources := append([]source.Source{
-		source.Kind(mgr.GetCache(), f.For, &handler.EnqueueRequestForObject{}, when(f.When)...),
-		&dirtySource{db: db, feature: f.Name, drifted: &r.drifted},
-	}, f.Sources...)
+	sources := append([]source.Source{&dirtySource{db: db, feature: f.Name, drifted: &r.drifted}}, f.Sources...)
+	if f.For != nil {
+		sources = append(sources, source.Kind(mgr.GetCache(), f.For, &handler.EnqueueRequestForObject{}, when(f.When)...))
+	}
 	for _, w := range f.Watches {
 		sources = append(sources, source.Kind(mgr.GetCache(), w.Kind, handler.EnqueueRequestsFromMapFunc(w.Map), w.When...))
 	}
@@ -135,13 +136,18 @@ func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	started := time.Now()
 	drift, drifted := r.drifted.LoadAndDelete(req)
 	in, err := r.Gather(ctx, r.reader, req.NamespacedName)
-	if err != nil {
-		if drifted {
-			r.drifted.Store(req, drift)
-		}
-		return ctrl.Result{}, fmt.Errorf("gathering %s %s: %w", r.Name, req, err)
+	if err != nil && drifted {
+		r.drifted.Store(req, drift)
 	}
-	out := r.apply(ctx, req, in)
+	var out Outcome
+	switch wait := (*Wait)(nil); {
+	case errors.As(err, &wait):
+		out.Waiting, drifted = wait, false
+	case err != nil:
+		return ctrl.Result{}, fmt.Errorf("gathering %s %s: %w", r.Name, req, err)
+	default:
+		out = r.apply(ctx, req, in)
+	}
 	if !out.Plan.Empty() {
 		log.FromContext(ctx).Info("programmed", "ops", out.Plan.Len(), "took", time.Since(started).String())
 		log.FromContext(ctx).V(1).Info("plan", "plan", out.Plan.String())
@@ -187,7 +193,7 @@ func (r *runner[In]) apply(ctx context.Context, req ctrl.Request, in In) Outcome
 
 // tellHealed leaves an Event on the object whose rows were changed by another hand and are now put back.
 func (r *runner[In]) tellHealed(ctx context.Context, req ctrl.Request, out Outcome) {
-	if out.Plan.Empty() || out.Err != nil {
+	if out.Plan.Empty() || out.Err != nil || r.For == nil {
 		return
 	}
 	obj := r.For.DeepCopyObject().(client.Object)

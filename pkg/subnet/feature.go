@@ -43,8 +43,8 @@ func Feature(c client.Client, pools *Pools, config Config) reconcile.Feature[In]
 			{Kind: &v1.Subnet{}, Map: f.rivals, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
 			{Kind: &corev1.Node{}, Map: f.refused, When: []predicate.Predicate{nodeAddressesChanged}},
 		},
-		Sources: []source.Source{&FeedSource{Feed: &pools.changed, Enqueue: func(q workqueue.TypedRateLimitingInterface[ctrl.Request], name string) {
-			q.AddAfter(Request(name), statusDelay)
+		Sources: []source.Source{&reconcile.FeedSource{Feed: &pools.changed, Enqueue: func(q workqueue.TypedRateLimitingInterface[ctrl.Request], name string) {
+			q.AddAfter(reconcile.Request(name), statusDelay)
 		}}},
 		Gather:    f.gather,
 		Translate: Translate,
@@ -79,7 +79,7 @@ func (f *feature) rivals(ctx context.Context, obj client.Object) []ctrl.Request 
 		theirs, err := ipam.ParsePrefixes(other.Spec.CIDRBlock)
 		refused := !v1.IsConditionTrue(other.Status.Conditions, v1.ConditionValidated)
 		if other.Name != subnet.Name && err == nil && (refused || theirs.Overlaps(cidrs)) {
-			out = append(out, Request(other.Name))
+			out = append(out, reconcile.Request(other.Name))
 		}
 	}
 	return out

@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"k8s.io/client-go/util/workqueue"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/source"
-
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
@@ -27,7 +23,7 @@ type Pools struct {
 
 	// waiting and changed hand keys to the queues of those who want them: owners whose turn has come, and subnets whose
 	// usage is another than before.
-	waiting, changed Feed
+	waiting, changed reconcile.Feed
 }
 
 // NewPools are pools that nobody has an address of.
@@ -51,12 +47,12 @@ func (p *Pools) AwaitSeed(ctx context.Context) error {
 // Set makes a subnet's pool what its spec says.
 func (p *Pools) Set(s Subnet) *ipam.Subnet {
 	pool, waiting := p.subnets.Put(s.Name, s.Config())
-	p.waiting.add(waiting...)
+	p.waiting.Add(waiting...)
 	return pool
 }
 
 // Delete forgets a subnet's pool.
-func (p *Pools) Delete(name string) { p.waiting.add(p.subnets.Delete(name)...) }
+func (p *Pools) Delete(name string) { p.waiting.Add(p.subnets.Delete(name)...) }
 
 // Get is a subnet's pool, or nil.
 func (p *Pools) Get(name string) *ipam.Subnet { return p.subnets.Get(name) }
@@ -81,7 +77,7 @@ func (p *Pools) Allocate(s Subnet, r ipam.Request) (ipam.Lease, error) {
 	_, had := pool.Lease(r.Owner)
 	lease, err := pool.Allocate(r)
 	if err == nil && !had {
-		p.changed.add(s.Name)
+		p.changed.Add(s.Name)
 	}
 	if taken := (*ipam.ConflictError)(nil); errors.As(err, &taken) {
 		p.Block(s.Name, r.Owner)
@@ -105,9 +101,9 @@ func (p *Pools) Release(owner string) {
 	delete(p.home, owner)
 	p.mu.Unlock()
 	if pool := p.subnets.Get(home); home != "" && pool != nil {
-		p.waiting.add(pool.Release(owner)...)
+		p.waiting.Add(pool.Release(owner)...)
 		p.Wake(home)
-		p.changed.add(home)
+		p.changed.Add(home)
 	}
 }
 
@@ -125,11 +121,11 @@ func (p *Pools) Wake(subnet string) {
 	blocked := p.blocked[subnet]
 	delete(p.blocked, subnet)
 	p.mu.Unlock()
-	p.waiting.add(blocked...)
+	p.waiting.Add(blocked...)
 }
 
 // Waiting is the source of owners whose turn for an address has come.
-func (p *Pools) Waiting() *Feed { return &p.waiting }
+func (p *Pools) Waiting() *reconcile.Feed { return &p.waiting }
 
 func (p *Pools) homeOf(owner string) string {
 	p.mu.Lock()
@@ -141,45 +137,4 @@ func (p *Pools) setHome(owner, subnet string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.home[owner] = subnet
-}
-
-// Feed hands keys to the queues of controllers.
-type Feed struct {
-	mu    sync.Mutex // protects sinks
-	sinks []func(key string)
-}
-
-var _ source.Source = (*FeedSource)(nil)
-
-// FeedSource is a Feed as the source of one controller's keys.
-type FeedSource struct {
-	Feed *Feed
-	// Enqueue puts a key into the queue, if it is one for this controller.
-	Enqueue func(queue workqueue.TypedRateLimitingInterface[ctrl.Request], key string)
-}
-
-// Start implements source.Source.
-func (s *FeedSource) Start(_ context.Context, queue workqueue.TypedRateLimitingInterface[ctrl.Request]) error {
-	s.Feed.mu.Lock()
-	defer s.Feed.mu.Unlock()
-	s.Feed.sinks = append(s.Feed.sinks, func(key string) { s.Enqueue(queue, key) })
-	return nil
-}
-
-func (f *Feed) add(keys ...string) {
-	if len(keys) == 0 {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, key := range keys {
-		for _, sink := range f.sinks {
-			sink(key)
-		}
-	}
-}
-
-// Request is a key as a queue wants it.
-func Request(key string) ctrl.Request {
-	return ctrl.Request{NamespacedName: reconcile.ParseKey(key)}
 }

@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
 
@@ -29,7 +30,7 @@ func parsed(t *testing.T, name, cidr string) subnet.Subnet {
 func woken(t *testing.T, pools *subnet.Pools) *[]string {
 	t.Helper()
 	var owners []string
-	source := &subnet.FeedSource{Feed: pools.Waiting(), Enqueue: func(_ workqueue.TypedRateLimitingInterface[ctrl.Request], key string) {
+	source := &reconcile.FeedSource{Feed: pools.Waiting(), Enqueue: func(_ workqueue.TypedRateLimitingInterface[ctrl.Request], key string) {
 		owners = append(owners, key)
 	}}
 	if err := source.Start(t.Context(), nil); err != nil {

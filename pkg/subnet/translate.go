@@ -65,12 +65,15 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 		MAC:      routerMAC(s.VPC, s.Name),
 		Networks: s.gatewayNetworks(),
 	}).In(ovs.RouterPorts.Of(vpc.Router(s.VPC)))
-	want.Add(switchPort(s.Name), &nb.LogicalSwitchPort{
+	up := want.Add(switchPort(s.Name), &nb.LogicalSwitchPort{
 		Name:      s.Name + "-" + s.VPC,
 		Type:      "router",
 		Addresses: []string{"router"},
 		Options:   map[string]string{"router-port": s.VPC + "-" + s.Name},
 	}).In(ovs.SwitchPorts.Of(Switch(s.Name)))
+	if s.Name != in.JoinSubnet {
+		up.Also(ovs.GroupPorts.Of(vpc.Switches(s.VPC)).This())
+	}
 	if s.VPC == in.DefaultVpc {
 		s.addLocalPolicies(&want)
 	}

@@ -1,6 +1,11 @@
 package vpc
 
-import "github.com/woven-cni/woven/pkg/ovs"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/woven-cni/woven/pkg/ovs"
+)
 
 // FeatureName is the Owner.Feature of a Vpc's rows.
 const FeatureName = "vpc"
@@ -11,6 +16,18 @@ func Router(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/router") }
 // Balancers names the Load_Balancer_Group of a Vpc. Every switch of the Vpc is attached to it, so that a Service costs
 // one row, however many subnets there are.
 func Balancers(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/balancers") }
+
+// Switches names the Port_Group that stands for the switches of a Vpc: each has its port to the router in it, and so the
+// ACLs of the group are in force on all of them. What is in force on every switch is one row, however many there are.
+func Switches(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/switches") }
+
+// switchesName is the name of that group: names of groups allow fewer characters than those of Vpcs.
+func switchesName(vpc string) string {
+	sum := sha256.Sum256([]byte(vpc))
+	return "v_" + hex.EncodeToString(sum[:10])
+}
+
+func memory(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/memory") }
 
 func defaultRoute(vpc, family string) ovs.Sym {
 	return ovs.Sym("vpc/" + vpc + "/default-route/" + family)

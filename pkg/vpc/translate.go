@@ -28,6 +28,17 @@ var routerOptions = map[string]string{
 	"mac_binding_age_threshold":     "300",
 }
 
+// Tiers of ACLs, in the order in which OVN asks them: the first that has an answer decides.
+const (
+	// NodeTier lets a pod's own node through, whatever policies say.
+	NodeTier = iota
+	// AdminTier has the policies that those of namespaces cannot overrule, PolicyTier NetworkPolicies, and BaselineTier
+	// what holds where neither says anything.
+	AdminTier
+	PolicyTier
+	BaselineTier
+)
+
 // Translate makes the rows of one Vpc.
 func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
@@ -37,6 +48,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	name := in.Vpc.Name
 	want.Add(Router(name), &nb.LogicalRouter{Name: name, Options: routerOptions})
 	want.Add(Balancers(name), &nb.LoadBalancerGroup{Name: name})
+	addMemory(&want, name)
 	for _, gateway := range in.JoinGateways {
 		family, everywhere := "v4", "0.0.0.0/0"
 		if gateway.Is6() {
@@ -48,6 +60,18 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 			In(ovs.RouterStaticRoutes.Of(Router(name)))
 	}
 	return want, notImplemented(&in.Vpc.Spec)
+}
+
+// addMemory lets the switches remember every connection, and who began it, also while no policy is there.
+//
+// OVN commits connections on switches that have a stateful ACL, and on no others. Without one, connections that are older
+// than a policy are seen first when the policy comes, and often a reply of the server first: they are then taken for
+// connections that the server began, whose "replies", the client's packets, no policy may stop. See adr/0007.
+func addMemory(want *ovs.Desired, name string) {
+	want.Add(Switches(name), &nb.PortGroup{Name: switchesName(name), ExternalIDs: map[string]string{"vpc": name}})
+	want.Add(memory(name), &nb.ACL{
+		Direction: nb.ACLDirectionToLport, Tier: BaselineTier, Priority: 0, Match: "ip", Action: nb.ACLActionAllowRelated,
+	}).In(ovs.GroupACLs.Of(Switches(name)))
 }
 
 // gone says whether the Vpc is to be deleted and no Subnet is in it any more.

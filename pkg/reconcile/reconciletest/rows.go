@@ -31,6 +31,9 @@ func dump(t *testing.T, want ovs.Desired) string {
 		}
 		b.WriteString("\n")
 		dumpColumns(&b, reflect.ValueOf(row.Model).Elem())
+		for _, e := range row.Exact {
+			fmt.Fprintf(&b, "  %-13s exactly %s\n", e.Set.Column, value(reflect.ValueOf(e.Values)))
+		}
 		for _, m := range row.Also {
 			fmt.Fprintf(&b, "  also %s\n", member(row.Sym, m))
 		}

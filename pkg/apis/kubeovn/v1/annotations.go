@@ -122,3 +122,19 @@ const (
 	// JoinSubnet is the subnet of the nodes.
 	JoinSubnet = "join"
 )
+
+// Annotations of a NetworkPolicy, set by users but for the status.
+const (
+	// AnnotationPolicyLog is "true" to log what the policy decides.
+	AnnotationPolicyLog = "ovn.kubernetes.io/enable_log"
+	// AnnotationPolicyLogActions is a list of "allow", "drop" and "pass": the decisions to log, "drop" when absent.
+	AnnotationPolicyLogActions = "ovn.kubernetes.io/log_acl_actions"
+	// AnnotationPolicyLogRate is how many messages a second the policy may log at most.
+	AnnotationPolicyLogRate = "ovn.kubernetes.io/acl_log_meter_rate"
+	// AnnotationPolicyEnforcement is "standard" or "lax": a lax policy denies TCP, UDP and SCTP only, and lets DHCP through.
+	AnnotationPolicyEnforcement = "ovn.kubernetes.io/network_policy_enforcement"
+	// AnnotationPolicyFor is a list of the interfaces that the policy is for: "ovn" is a pod's first one.
+	AnnotationPolicyFor = "ovn.kubernetes.io/network_policy_for"
+	// AnnotationPolicyStatus is our answer: whether the policy is in force, for how many pods on how many nodes, and why not.
+	AnnotationPolicyStatus = "ovn.kubernetes.io/network_policy_status"
+)

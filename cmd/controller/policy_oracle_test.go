@@ -1,0 +1,126 @@
+//go:build oracle
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+)
+
+func port(protocol corev1.Protocol, p intstr.IntOrString) networkingv1.NetworkPolicyPort {
+	return networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: &p}
+}
+
+// near is a packet to a pod of the same switch.
+func (o *oracle) near(from, to *corev1.Pod, rest string) string {
+	o.t.Helper()
+	return strings.Replace(o.packet(from, to.Annotations[v1.AnnotationIPAddress], rest),
+		"eth.dst == "+gatewayMAC(o, from), "eth.dst == "+to.Annotations[v1.AnnotationMACAddress], 1)
+}
+
+func dst(protocol string, port int) string {
+	return fmt.Sprintf("%s && %s.src == 40000 && %s.dst == %d", protocol, protocol, protocol, port)
+}
+
+func (o *oracle) lets(from, to *corev1.Pod, what string, yes bool) {
+	o.t.Helper()
+	packet := o.near(from, to, what)
+	got := o.trace(from, packet)
+	if reached := strings.Contains(got, `output("`+to.Name+`.shop")`); reached != yes {
+		o.t.Errorf("%s reaches %s by %s: %t, want %t:\n%s", from.Name, to.Name, what, reached, yes, got)
+	}
+}
+
+func TestOracleNetworkPolicyIngress(t *testing.T) {
+	o := newOracle(t)
+	db := o.pod(labelled("db", "db", corev1.ContainerPort{Name: "sql", ContainerPort: 5432}))
+	web, other := o.pod(labelled("web", "web")), o.pod(labelled("other", "other"))
+	o.lets(other, db, dst("tcp", 1), true)
+
+	p := newPolicy("db", map[string]string{"app": "db"})
+	o.create(p)
+	o.inForce(p)
+	for _, what := range []string{ping, dst("tcp", 5432), dst("udp", 53), dst("sctp", 7)} {
+		o.lets(web, db, what, false)
+		o.lets(db, web, what, true)
+	}
+	node := `inport == "node-n1" && eth.src == ` + strings.Fields(o.nb.Ctl("--bare", "--columns=addresses", "find", "Logical_Switch_Port", "name=node-n1"))[0] +
+		" && eth.dst == " + strings.TrimSpace(o.nb.Ctl("--bare", "--columns=mac", "find", "Logical_Router_Port", "name=ovn-cluster-join")) +
+		" && ip4.src == 100.64.0.2 && ip4.dst == " + db.Annotations[v1.AnnotationIPAddress] + " && ip.ttl == 64 && " + ping
+	if got := o.traceFrom("join", node); !strings.Contains(got, `output("db.shop")`) {
+		t.Errorf("a pod's own node does not reach it:\n%s", got)
+	}
+
+	edit(o.world, p, func(p *networkingv1.NetworkPolicy) {
+		p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{
+			{From: from("web"), Ports: []networkingv1.NetworkPolicyPort{
+				port(corev1.ProtocolTCP, intstr.FromString("sql")),
+				port(corev1.ProtocolSCTP, intstr.FromInt32(7777)),
+				{Protocol: ptr.To(corev1.ProtocolUDP), Port: ptr.To(intstr.FromInt32(8000)), EndPort: ptr.To[int32](8010)},
+			}},
+		}
+		p.Generation++
+	})
+	o.inForce(p)
+	for what, yes := range map[string]bool{
+		dst("tcp", 5432): true, dst("tcp", 5433): false, dst("sctp", 7777): true, dst("sctp", 7778): false,
+		dst("udp", 7999): false, dst("udp", 8000): true, dst("udp", 8010): true, dst("udp", 8011): false, ping: false,
+	} {
+		o.lets(web, db, what, yes)
+		o.lets(other, db, what, false)
+	}
+}
+
+func TestOracleNetworkPolicyBlocks(t *testing.T) {
+	o := newOracle(t)
+	db, a, b := o.pod(labelled("db", "db")), o.pod(labelled("a", "a")), o.pod(labelled("b", "b"))
+	hole := a.Annotations[v1.AnnotationIPAddress] + "/32"
+	p := newPolicy("db", map[string]string{"app": "db"})
+	p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{
+		From: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "10.16.0.0/16", Except: []string{hole}}}},
+	}}
+	o.create(p)
+	o.inForce(p)
+	o.lets(a, db, ping, false)
+	o.lets(b, db, ping, true)
+	edit(o.world, p, func(p *networkingv1.NetworkPolicy) {
+		p.Spec.Ingress[0].From = append(p.Spec.Ingress[0].From, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: hole}})
+		p.Generation++
+	})
+	o.inForce(p)
+	o.lets(a, db, ping, true)
+}
+
+func TestOracleNetworkPolicyEgressThroughService(t *testing.T) {
+	o := newOracle(t)
+	client, server, other := o.pod(labelled("client", "client")), o.pod(labelled("server", "server")), o.pod(labelled("other", "other"))
+	service, endpoints := newService()
+	endpoints.Endpoints[0].Addresses = []string{server.Annotations[v1.AnnotationIPAddress]}
+	o.create(service, endpoints)
+	o.row("Load_Balancer", `"shop/web/tcp"`, "protocol", "tcp")
+	call := o.packet(client, "10.96.0.10", dst("tcp", 80))
+	o.reaches(client, call, "server.shop")
+
+	p := newPolicy("client", map[string]string{"app": "client"})
+	p.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
+	p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: from("server"), Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, intstr.FromInt32(8080))}}}
+	o.create(p)
+	o.inForce(p)
+	o.reaches(client, call, "server.shop")
+	o.lets(client, other, ping, false)
+	o.lets(other, client, ping, true)
+	edit(o.world, p, func(p *networkingv1.NetworkPolicy) {
+		p.Spec.Egress[0].To = from("other")
+		p.Generation++
+	})
+	o.inForce(p)
+	o.dropped(client, call)
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
+)
+
+func newPolicy(name string, subject map[string]string) *networkingv1.NetworkPolicy {
+	return &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name), Generation: 1},
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: subject},
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+		},
+	}
+}
+
+func from(app string) []networkingv1.NetworkPolicyPeer {
+	return []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}}}
+}
+
+func namedPort(name string) *intstr.IntOrString { return ptr.To(intstr.FromString(name)) }
+
+// labelled is a pod with a label and perhaps with ports.
+func labelled(name, app string, ports ...corev1.ContainerPort) *corev1.Pod {
+	pod := newPod(name)
+	pod.Labels = map[string]string{"app": app}
+	pod.Spec.Containers = []corev1.Container{{Name: "main", Image: "example.com/main", Ports: ports}}
+	return pod
+}
+
+// inForce waits until a policy says that it is in force as it reads now.
+func (w *world) inForce(p *networkingv1.NetworkPolicy) {
+	w.t.Helper()
+	w.status(p, fmt.Sprintf(`"inForce":true,"generation":%d,`, p.Generation))
+}
+
+// status waits until a policy's status has the words.
+func (w *world) status(p *networkingv1.NetworkPolicy, words string) {
+	w.t.Helper()
+	reconciletest.Eventually(w.t, "the status of policy "+p.Name, func() string {
+		var now networkingv1.NetworkPolicy
+		if err := w.Get(w.t.Context(), client.ObjectKeyFromObject(p), &now); err != nil {
+			return err.Error()
+		}
+		if text := now.Annotations[v1.AnnotationPolicyStatus]; !strings.Contains(text, words) {
+			return fmt.Sprintf("it is %s, without %s", text, words)
+		}
+		return ""
+	})
+}
+
+// matches are those of all ACLs of policies, sorted.
+func (w *world) matches() []string {
+	w.t.Helper()
+	out := strings.Split(strings.TrimSpace(w.nb.Ctl("--bare", "--columns=match", "find", "ACL", "tier=2")), "\n\n")
+	slices.Sort(out)
+	return out
+}
+
+func TestPodJoinsItsGroupsWithItsPort(t *testing.T) {
+	w := newWorld(t)
+	p := newPolicy("db", map[string]string{"app": "db"})
+	w.create(p)
+	w.inForce(p)
+	w.sent.Take()
+	pod := labelled("db-0", "db")
+	w.create(pod)
+	w.address(pod)
+	for _, sent := range w.sent.Take() {
+		if strings.Contains(sent, "db-0.shop") && strings.Contains(sent, `"Logical_Switch_Port"`) && !strings.Contains(sent, `"Port_Group"`) {
+			t.Errorf("the port comes before its policy: %s", sent)
+		}
+	}
+	w.status(p, `"pods":1,"nodes":1`)
+}
+
+// TestEditIsOneTransaction is about the moment in which a policy changes over to other pods.
+func TestEditIsOneTransaction(t *testing.T) {
+	w := newWorld(t)
+	for _, app := range []string{"db", "web"} {
+		pod := labelled(app, app)
+		w.create(pod)
+		w.address(pod)
+	}
+	p := newPolicy("db", map[string]string{"app": "db"})
+	p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: from("web")}}
+	w.create(p)
+	w.inForce(p)
+	before := w.matches()
+	w.sent.Take()
+	edit(w, p, func(p *networkingv1.NetworkPolicy) {
+		p.Spec.PodSelector.MatchLabels["app"] = "web"
+		p.Spec.Ingress[0].From = from("db")
+		p.Generation++
+	})
+	w.inForce(p)
+	var acls int
+	for _, sent := range w.sent.Take() {
+		if strings.Contains(sent, `"ACL"`) {
+			acls++
+		}
+	}
+	if acls != 1 {
+		t.Errorf("an edit changes ACLs in %d transactions", acls)
+	}
+	if after := w.matches(); slices.Equal(before, after) || len(after) != len(before) {
+		t.Errorf("the matches were %v and are %v", before, after)
+	}
+	w.remove(p)
+	reconciletest.Eventually(t, "the end of the groups", func() string {
+		if left := w.nb.Ctl("--bare", "--columns=name", "list", "Port_Group"); strings.Contains(left, "g_") {
+			return left
+		}
+		return ""
+	})
+}
+
+func TestLabelsMovePods(t *testing.T) {
+	w := newWorld(t)
+	pod := labelled("db-0", "db")
+	w.create(pod)
+	w.address(pod)
+	p := newPolicy("db", map[string]string{"app": "db"})
+	w.create(p)
+	w.status(p, `"pods":1,`)
+	edit(w, pod, func(p *corev1.Pod) { p.Labels["app"] = "none" })
+	w.status(p, `"pods":0,`)
+	group := func(want string) {
+		t.Helper()
+		reconciletest.Eventually(t, "ports of the group", func() string {
+			if got := strings.TrimSpace(w.nb.Ctl("--bare", "--columns=ports", "find", "Port_Group", "external_ids:namespace=shop")); (got != "") != (want != "") {
+				return "they are " + got
+			}
+			return ""
+		})
+	}
+	group("")
+	edit(w, pod, func(p *corev1.Pod) { p.Labels["app"] = "db" })
+	group("one")
+}
+
+func TestRestartLeavesPoliciesAlone(t *testing.T) {
+	w := newWorld(t)
+	pods := []*corev1.Pod{labelled("db", "db", corev1.ContainerPort{Name: "sql", ContainerPort: 5432}), labelled("web", "web"), labelled("old", "old")}
+	for _, pod := range pods {
+		w.create(pod)
+		w.address(pod)
+	}
+	p := newPolicy("db", map[string]string{"app": "db"})
+	p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: from("web"), Ports: []networkingv1.NetworkPolicyPort{{Port: namedPort("sql")}}}}
+	w.create(p)
+	w.inForce(p)
+	before := w.matches()
+	w.stop()
+	w.start()
+	for _, name := range []string{"marker", "marker-2"} {
+		marker := newPod(name)
+		w.create(marker)
+		w.address(marker)
+	}
+	for _, sent := range w.sent.Take() {
+		if !strings.Contains(sent, "marker") {
+			t.Errorf("a restart in a quiet cluster sends %s", sent)
+		}
+	}
+	if after := w.matches(); !slices.Equal(before, after) {
+		t.Errorf("the matches were %v and are %v", before, after)
+	}
+
+	w.stop()
+	w.remove(p)
+	next := newPolicy("next", map[string]string{"app": "old"})
+	w.create(next)
+	w.start()
+	w.inForce(next)
+	reconciletest.Eventually(t, "the end of the policy", func() string {
+		if left := w.nb.Ctl("--bare", "--columns=name", "find", "ACL", "tier=2"); strings.Contains(left, "shop/db/") {
+			return left
+		}
+		return ""
+	})
+}

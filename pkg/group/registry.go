@@ -1,0 +1,229 @@
+package group
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/reconcile"
+)
+
+// Registry knows the selectors that policies use, and which pods they select. It works out of memory: a pod that comes
+// tries the selectors that its namespace can meet, and no others.
+type Registry struct {
+	seeded chan struct{}
+	once   sync.Once
+
+	mu         sync.Mutex // protects following; held for look-ups in memory only
+	namespaces map[string]*namespace
+	pods       map[types.NamespacedName]*pod
+	entries    map[Selector]*entry
+	byName     map[string]*entry // those with rows
+	users      map[ovs.Owner]*user
+	leaving    map[string][]types.NamespacedName // pods to look at when the row of this name has gone
+
+	// podFeed has the pods whose groups are others than before, groupFeed the groups to be made or removed; userFeed has the
+	// policies that can go on or must resolve their ports again, countFeed those whose pods have come or gone.
+	podFeed, groupFeed, userFeed, countFeed reconcile.Feed
+}
+
+// namespace is a namespace, or the pods of one that is not known yet.
+type namespace struct {
+	name   string
+	known  bool
+	labels labels.Set
+	pods   map[*pod]struct{}
+	covers map[*entry]struct{} // the selectors that its pods may meet
+}
+
+// entry is one selector in use.
+type entry struct {
+	Selector
+	name       string
+	namespaces labels.Selector
+	pods       labels.Selector
+
+	made    bool               // the row is there
+	members map[*pod]int32     // and, for a named port, what they mean by it
+	lacking map[*pod]struct{}  // members whose port has not joined
+	users   map[*user]struct{} // who uses it
+	counted map[*user]struct{} // those of them whose subject it is
+	numbers map[int32]int      // of a named port without a number: how many members mean each
+}
+
+// user is a policy.
+type user struct {
+	owner   ovs.Owner
+	uses    map[*entry]struct{}
+	waiting bool
+}
+
+// NewRegistry is a Registry that knows nothing yet.
+func NewRegistry() *Registry {
+	return &Registry{
+		seeded: make(chan struct{}), namespaces: map[string]*namespace{}, pods: map[types.NamespacedName]*pod{},
+		entries: map[Selector]*entry{}, byName: map[string]*entry{}, users: map[ovs.Owner]*user{},
+		leaving: map[string][]types.NamespacedName{},
+	}
+}
+
+// Seeded says that all selectors in use, all pods and what they have joined are on record: from now on pods' memberships
+// can be written without taking back what the process before had right.
+func (r *Registry) Seeded() { r.once.Do(func() { close(r.seeded) }) }
+
+// AwaitSeed waits for Seeded.
+func (r *Registry) AwaitSeed(ctx context.Context) error {
+	select {
+	case <-r.seeded:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the record of groups: %w", ctx.Err())
+	}
+}
+
+// Pods has the keys of pods whose groups have changed.
+func (r *Registry) Pods() *reconcile.Feed { return &r.podFeed }
+
+// Users has the owners ("networkpolicy/shop/db") that waited for a group, or whose named ports mean other numbers.
+func (r *Registry) Users() *reconcile.Feed { return &r.userFeed }
+
+// Counts has the owners whose subject has other pods than before.
+func (r *Registry) Counts() *reconcile.Feed { return &r.countFeed }
+
+// Lookup finds the selector of a group that is in use.
+func (r *Registry) Lookup(name string) (Selector, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.byName[name]; e != nil {
+		return e.Selector, true
+	}
+	return Selector{}, false
+}
+
+// Made says that the row of a group exists.
+func (r *Registry) Made(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.byName[name]
+	if e == nil || e.made {
+		return
+	}
+	e.made = true
+	for p := range e.lacking {
+		r.podFeed.Add(reconcile.Key(p.key))
+	}
+	r.settle(e)
+}
+
+// Gone says that there is no row of a group's name.
+func (r *Registry) Gone(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.byName[name]; e != nil {
+		e.made = false // it is wanted again; its own reconcile is on the way
+		return
+	}
+	for _, key := range r.leaving[name] {
+		r.podFeed.Add(reconcile.Key(key))
+	}
+	delete(r.leaving, name)
+}
+
+// settle wakes who has waited for the group, if nothing is lacking any more.
+func (r *Registry) settle(e *entry) {
+	if !e.made || len(e.lacking) > 0 {
+		return
+	}
+	for u := range e.users {
+		if u.waiting {
+			r.userFeed.Add(u.owner.String())
+		}
+	}
+}
+
+// open finds or makes the entry of a selector.
+func (r *Registry) open(s Selector) (*entry, error) {
+	if e := r.entries[s]; e != nil {
+		return e, nil
+	}
+	e := &entry{
+		Selector: s, name: s.Name(), members: map[*pod]int32{}, lacking: map[*pod]struct{}{}, users: map[*user]struct{}{},
+		counted: map[*user]struct{}{}, numbers: map[int32]int{},
+	}
+	var err error
+	if e.namespaces, err = labels.Parse(s.Namespaces); err != nil {
+		return nil, fmt.Errorf("namespaces %q: %w", s.Namespaces, err)
+	}
+	if e.pods, err = labels.Parse(s.Pods); err != nil {
+		return nil, fmt.Errorf("pods %q: %w", s.Pods, err)
+	}
+	r.entries[s] = e
+	if s.Namespace != "" {
+		r.cover(r.namespace(s.Namespace), e)
+	} else {
+		for _, ns := range r.namespaces {
+			r.cover(ns, e)
+		}
+	}
+	if !e.virtual() {
+		r.byName[e.name] = e
+		r.groupFeed.Add(e.name)
+	}
+	return e, nil
+}
+
+// virtual entries have no row: they tell which numbers pods mean by the name of a port.
+func (e *entry) virtual() bool { return e.Port.Name != "" && e.Port.Number == 0 }
+
+// cover matches the pods of a namespace, if the selector can mean any.
+func (r *Registry) cover(ns *namespace, e *entry) {
+	if !e.covers(ns) {
+		return
+	}
+	ns.covers[e] = struct{}{}
+	for p := range ns.pods {
+		r.match(p, e)
+	}
+}
+
+func (e *entry) covers(ns *namespace) bool {
+	if e.Namespace != "" {
+		return e.Namespace == ns.name
+	}
+	return ns.known && e.namespaces.Matches(ns.labels)
+}
+
+// shut removes an entry that nobody uses.
+func (r *Registry) shut(e *entry) {
+	delete(r.entries, e.Selector)
+	for _, ns := range r.namespaces {
+		delete(ns.covers, e)
+	}
+	for p := range e.members {
+		delete(p.member, e)
+		if !e.virtual() {
+			r.leaving[e.name] = append(r.leaving[e.name], p.key)
+		}
+	}
+	if !e.virtual() {
+		delete(r.byName, e.name)
+		r.groupFeed.Add(e.name)
+	}
+}
+
+// sortedNames are the names of the groups among entries.
+func sortedNames(entries map[*entry]struct{}) []string {
+	names := make([]string, 0, len(entries))
+	for e := range entries {
+		if !e.virtual() {
+			names = append(names, e.name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

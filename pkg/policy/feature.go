@@ -1,0 +1,156 @@
+package policy
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/reconcile"
+)
+
+// NetworkPolicyName is the Owner.Feature of a NetworkPolicy's rows.
+const NetworkPolicyName = "networkpolicy"
+
+// Parts are what the features of policies work with.
+type Parts struct {
+	// Client writes statuses.
+	Client client.Client
+	// Groups knows which pods a policy selects.
+	Groups *group.Registry
+	// Events tells users what is wrong with a policy.
+	Events recorder.EventRecorder
+}
+
+// kind is one of the APIs.
+type kind struct {
+	name  string
+	empty func() client.Object
+	parse func(client.Object) (Policy, reconcile.Problems)
+	// list reads all policies of the kind.
+	list func(context.Context, client.Reader) ([]client.Object, error)
+}
+
+var networkPolicies = kind{
+	name:  NetworkPolicyName,
+	empty: func() client.Object { return &networkingv1.NetworkPolicy{} },
+	parse: func(obj client.Object) (Policy, reconcile.Problems) {
+		return ParseNetworkPolicy(obj.(*networkingv1.NetworkPolicy))
+	},
+	list: func(ctx context.Context, r client.Reader) ([]client.Object, error) {
+		var list networkingv1.NetworkPolicyList
+		err := r.List(ctx, &list)
+		return pointers(list.Items), err
+	},
+}
+
+// pointers are the items of a list as objects.
+func pointers[T any, P interface {
+	*T
+	client.Object
+}](items []T) []client.Object {
+	out := make([]client.Object, len(items))
+	for i := range items {
+		out[i] = P(&items[i])
+	}
+	return out
+}
+
+const (
+	// workers wait on the network nearly all the time.
+	workers = 8
+	// statusDelay gathers the pods that come and go: the status of a policy is written once a second at most.
+	statusDelay = time.Second
+)
+
+// NetworkPolicies is the feature of NetworkPolicies.
+func NetworkPolicies(parts Parts) reconcile.Feature[In] {
+	f := &feature{Parts: parts, kind: networkPolicies, waits: newWaits()}
+	return f.feature(edited(annotationsOfUsers))
+}
+
+// feature is the kind at work.
+type feature struct {
+	Parts
+	kind
+	waits *waits
+}
+
+func (f *feature) feature(when predicate.Predicate) reconcile.Feature[In] {
+	return reconcile.Feature[In]{
+		Name:    f.name,
+		For:     f.empty(),
+		When:    when,
+		Watches: []reconcile.Watch{{Kind: &corev1.Node{}, Map: f.whenNode, When: []predicate.Predicate{addressesChanged}}},
+		Sources: []source.Source{
+			&reconcile.FeedSource{Feed: f.Groups.Users(), Enqueue: f.enqueue(0)},
+			&reconcile.FeedSource{Feed: f.Groups.Counts(), Enqueue: f.enqueue(statusDelay)},
+			&reconcile.FeedSource{Feed: &f.waits.feed, Enqueue: reconcile.QueueAfter(statusDelay)},
+		},
+		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
+	}
+}
+
+// enqueue takes the owners of this kind out of a feed.
+func (f *feature) enqueue(after time.Duration) func(workqueue.TypedRateLimitingInterface[ctrl.Request], string) {
+	return func(q workqueue.TypedRateLimitingInterface[ctrl.Request], owner string) {
+		if key, ok := strings.CutPrefix(owner, f.name+"/"); ok {
+			q.AddAfter(reconcile.Request(key), after)
+		}
+	}
+}
+
+// edited lets through what may change a policy's rows: a new generation, or annotations that say something.
+func edited(annotations []string) predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := e.ObjectOld, e.ObjectNew
+		return before.GetGeneration() != after.GetGeneration() || before.GetUID() != after.GetUID() ||
+			slices.ContainsFunc(annotations, func(key string) bool { return before.GetAnnotations()[key] != after.GetAnnotations()[key] })
+	}}
+}
+
+var annotationsOfUsers = []string{
+	v1.AnnotationPolicyLog, v1.AnnotationPolicyLogActions, v1.AnnotationPolicyLogRate, v1.AnnotationPolicyEnforcement, v1.AnnotationPolicyFor,
+}
+
+// addressesChanged lets through nodes that come, go, or have other addresses than before.
+var addressesChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*corev1.Node), e.ObjectNew.(*corev1.Node)
+	return !slices.Equal(before.Status.Addresses, after.Status.Addresses) ||
+		before.Annotations[v1.AnnotationIPAddress] != after.Annotations[v1.AnnotationIPAddress]
+}}
+
+// whenNode looks again at the policies that let in networks: the node may be within them.
+func (f *feature) whenNode(ctx context.Context, _ client.Object) []ctrl.Request {
+	all, err := f.list(ctx, f.Client)
+	if err != nil {
+		return nil // the cache only fails to list while the manager stops
+	}
+	var out []ctrl.Request
+	for _, obj := range all {
+		if p, _ := f.parse(obj); p.speaksOfHosts() {
+			out = append(out, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
+		}
+	}
+	return out
+}
+
+// speaksOfHosts says whether the policy's rows depend on the addresses of nodes.
+func (p *Policy) speaksOfHosts() bool {
+	return slices.ContainsFunc(p.Ingress.Rules, func(r Rule) bool { return len(r.Peers.Networks) > 0 })
+}
+
+func (f *feature) owner(key string) ovs.Owner { return ovs.Owner{Feature: f.name, Key: key} }

@@ -1,0 +1,80 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/pod"
+	"github.com/woven-cni/woven/pkg/policy"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
+)
+
+// On a page all pods have their ports, and join the groups that they are asked to.
+func TestPages(t *testing.T) {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[policy.In] {
+		groups := group.NewRegistry()
+		groups.Seeded()
+		f := policy.NetworkPolicies(policy.Parts{Client: c, Groups: groups, Events: &c.Events})
+		f.Gather = settling(t, c, groups, f.Gather)
+		return f
+	})
+}
+
+type gather = func(context.Context, client.Reader, types.NamespacedName) (policy.In, error)
+
+// settling plays the parts of the other controllers: it makes the groups that a policy waits for and has all pods join.
+func settling(t *testing.T, c *reconciletest.Cluster, groups *group.Registry, policies gather) gather {
+	rows := group.Feature(groups)
+	return func(ctx context.Context, r client.Reader, key types.NamespacedName) (policy.In, error) {
+		place(t, c, groups)
+		for range 100 {
+			in, err := policies(ctx, r, key)
+			if wait := (*reconcile.Wait)(nil); !errors.As(err, &wait) {
+				return in, err
+			}
+			for _, s := range in.Groups {
+				if s.Port.Name != "" && s.Port.Number == 0 {
+					continue
+				}
+				group, err := rows.Gather(ctx, r, types.NamespacedName{Name: s.Name()})
+				if err == nil {
+					err = rows.Report(ctx, types.NamespacedName{}, group, reconcile.Outcome{})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			place(t, c, groups)
+		}
+		t.Fatalf("%s waits for ever", key)
+		return policy.In{}, nil
+	}
+}
+
+// place tells the groups of all namespaces and pods, and has the pods join.
+func place(t *testing.T, c *reconciletest.Cluster, groups *group.Registry) {
+	t.Helper()
+	var namespaces corev1.NamespaceList
+	var pods corev1.PodList
+	if err := errors.Join(c.List(t.Context(), &namespaces), c.List(t.Context(), &pods)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range namespaces.Items {
+		groups.SetNamespace(namespaces.Items[i].Name, namespaces.Items[i].Labels)
+	}
+	for i := range pods.Items {
+		p := pod.Selected(&pods.Items[i])
+		names, placed := groups.Place(p)
+		if !placed {
+			t.Fatalf("the page has no namespace for pod %s", p.Key)
+		}
+		groups.Joined(p.Key, names)
+	}
+}

@@ -1,0 +1,139 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/reconcile"
+)
+
+// status is what a policy is told of itself.
+type status struct {
+	// InForce is false when OVN does not hold what the policy says as of Generation; what it said before stays in force.
+	InForce    bool  `json:"inForce"`
+	Generation int64 `json:"generation"`
+	// Pods and Nodes are how many pods it is about, and on how many nodes they are.
+	Pods  int `json:"pods"`
+	Nodes int `json:"nodes"`
+	// Reason and Message say why it is not in force, or which parts of it are not.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
+	if out.Programmed() {
+		f.Groups.Keep(in.Owner, in.Policy.Subject, in.Groups...)
+	}
+	if in.Object == nil {
+		f.waits.end(in.Owner)
+		return nil
+	}
+	var told status
+	if text := in.Object.GetAnnotations()[v1.AnnotationPolicyStatus]; text != "" {
+		_ = json.Unmarshal([]byte(text), &told) // what cannot be read is written anew
+	}
+	if out.Waiting != nil || out.Err != nil {
+		// Mostly it is over in a moment, and who is in force stays so.
+		if told.InForce && told.Generation == in.Object.GetGeneration() || f.waits.short(in.Owner) {
+			return nil
+		}
+	} else {
+		f.waits.end(in.Owner)
+	}
+	now := f.status(in, out)
+	if now == told {
+		return nil
+	}
+	if now.Reason == v1.ReasonInvalid && (now.Message != told.Message || now.Reason != told.Reason) {
+		f.Events.Eventf(in.Object, nil, "Warning", "InvalidPolicy", "Translate", "%s", shorten(now.Message))
+	}
+	return f.tell(ctx, in.Object, now)
+}
+
+func (f *feature) status(in In, out reconcile.Outcome) status {
+	s := status{InForce: out.Programmed(), Generation: in.Object.GetGeneration()}
+	s.Pods, s.Nodes = f.Groups.Count(in.Policy.Subject)
+	switch wrong := out.Problems.Blocking(); {
+	case len(wrong) > 0:
+		s.Reason, s.Message = v1.ReasonInvalid, wrong.String()
+	case out.Waiting != nil:
+		s.Reason, s.Message = v1.ReasonWaiting, out.Waiting.Error()
+	case out.Err != nil:
+		s.Reason, s.Message = v1.ReasonNotProgrammed, out.Err.Error()
+	case len(out.Problems) > 0:
+		s.Reason, s.Message = v1.ReasonInvalid, out.Problems.String()
+	}
+	return s
+}
+
+// shorten keeps an Event's note within the 1,024 bytes of the events API.
+func shorten(text string) string {
+	const most = 900
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}
+
+// tell writes the status where kubectl describe shows it: a NetworkPolicy has no status of its own.
+func (f *feature) tell(ctx context.Context, obj client.Object, s status) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encoding the status: %w", err)
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": obj.GetUID(), "annotations": map[string]string{v1.AnnotationPolicyStatus: string(text)},
+	}})
+	if err != nil {
+		return fmt.Errorf("encoding the status: %w", err)
+	}
+	err = f.Client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch))
+	if errors.IsNotFound(err) || errors.IsConflict(err) {
+		return nil // the policy is gone, or another by now: its event is on the way
+	}
+	if err != nil {
+		return fmt.Errorf("telling the policy how it is: %w", err)
+	}
+	return nil
+}
+
+// waits tells the waits that are over in a moment from those that users should know of.
+type waits struct {
+	feed reconcile.Feed
+
+	mu    sync.Mutex // protects since
+	since map[ovs.Owner]time.Time
+}
+
+func newWaits() *waits { return &waits{since: map[ovs.Owner]time.Time{}} }
+
+// short says that an owner has not waited for long yet; it is looked at again when it has.
+func (w *waits) short(o ovs.Owner) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since, waits := w.since[o]
+	if !waits {
+		since = time.Now()
+		w.since[o] = since
+	}
+	if time.Since(since) >= statusDelay {
+		return false
+	}
+	w.feed.Add(o.Key)
+	return true
+}
+
+func (w *waits) end(o ovs.Owner) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.since, o)
+}
