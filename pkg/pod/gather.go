@@ -32,24 +32,46 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	if !in.Attached {
 		return in, nil
 	}
-	request, err := request(&pod)
-	if err != nil {
-		in.Problems.Add("metadata.annotations", v1.ReasonInvalid, "%s", err)
+	if err := f.find(ctx, &in); err != nil {
+		return in, err
+	}
+	if len(in.Problems.Blocking()) > 0 && !f.keep(&in) {
 		return in, nil
 	}
-	candidates, unfit, err := f.Chooser.Choose(ctx, &pod)
+	return in, f.place(&in)
+}
+
+// find gets the pod its addresses.
+func (f *feature) find(ctx context.Context, in *In) error {
+	request, err := request(in.Pod)
 	if err != nil {
-		return in, err
+		in.Problems.Add("metadata.annotations", v1.ReasonInvalid, "%s", err)
+		return nil
+	}
+	candidates, unfit, err := f.Chooser.Choose(ctx, in.Pod)
+	if err != nil {
+		return err
 	}
 	for name, why := range unfit {
 		in.Problems.Add("", v1.ReasonInvalid, "subnet %s %s", name, why)
 		f.Pools.Block(name, request.Owner)
 	}
-	f.allocate(&in, candidates, request)
-	if len(in.Problems.Blocking()) > 0 {
-		return in, nil
+	f.allocate(in, candidates, request)
+	return nil
+}
+
+// keep lets a pod that has addresses keep its port as it is, whatever its annotations or its subnet have come to say
+// since. The port would stay in any case; this way it goes on to follow policies.
+func (f *feature) keep(in *In) bool {
+	home, lease := f.Pools.Held(reconcile.Key(in.Key))
+	if lease.IsZero() {
+		return false
 	}
-	return in, f.place(&in)
+	in.Subnet, in.Lease, in.Kept = subnet.Subnet{Name: home}, lease, true
+	for i := range in.Problems {
+		in.Problems[i].Advisory = true
+	}
+	return true
 }
 
 // place finds the groups that the pod's port is in from its first moment on.

@@ -33,6 +33,10 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 		return nil // perhaps it was written; the retry tells
 	}
 	f.Groups.Joined(key, in.Groups)
+	if in.Kept {
+		f.Events.Eventf(in.Pod, nil, "Warning", "AcquireAddressFailed", "Allocate", "the pod keeps what it has: %s", in.Problems)
+		return nil
+	}
 	return f.annotate(ctx, in)
 }
 

@@ -26,7 +26,9 @@ type In struct {
 	Lease ipam.Lease
 	// Groups are the names of the port groups that policies have it in.
 	Groups []string
-	// Problems say why there is no lease.
+	// Kept says that the lease is an older one, which the pod keeps although it cannot have what it asks for now.
+	Kept bool
+	// Problems say why there is no lease, or none but the one that is kept.
 	Problems reconcile.Problems
 }
 

@@ -85,6 +85,15 @@ func (p *Pools) Allocate(s Subnet, r ipam.Request) (ipam.Lease, error) {
 	return lease, err
 }
 
+// Held is what an owner has, and of which subnet.
+func (p *Pools) Held(owner string) (subnet string, lease ipam.Lease) {
+	subnet = p.homeOf(owner)
+	if pool := p.subnets.Get(subnet); pool != nil {
+		lease, _ = pool.Lease(owner)
+	}
+	return subnet, lease
+}
+
 // Reserve records addresses that an owner had before this process began.
 func (p *Pools) Reserve(s Subnet, owner string, lease ipam.Lease) error {
 	p.setHome(owner, s.Name)

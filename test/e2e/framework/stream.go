@@ -81,6 +81,8 @@ type StreamReport struct {
 	Missing []int
 	// LongestGap is the longest time without an answer.
 	LongestGap time.Duration
+	// LastAnswer is when the last answer came, by the clock that all nodes of the local cluster share.
+	LastAnswer time.Time
 	// Broken is why a TCP connection ended before its time; empty if it did not.
 	Broken string
 }
@@ -104,10 +106,22 @@ func (r StreamReport) String() string {
 // steady pace, over one socket.
 func (n *Namespace) Stream(network string, from, to *corev1.Pod, every time.Duration) *Stream {
 	n.t.Helper()
-	address := net.JoinHostPort(to.Status.PodIP, strconv.Itoa(EchoPort))
+	return n.stream(from, to, network, "stream", network, echoAt(to), every.String())
+}
+
+// Calls is a Stream over UDP that sends each message from a socket of its own: policies see a new connection each time.
+func (n *Namespace) Calls(from, to *corev1.Pod, every time.Duration) *Stream {
+	n.t.Helper()
+	return n.stream(from, to, "calls", "calls", echoAt(to), every.String())
+}
+
+func echoAt(to *corev1.Pod) string { return net.JoinHostPort(to.Status.PodIP, strconv.Itoa(EchoPort)) }
+
+func (n *Namespace) stream(from, to *corev1.Pod, kind string, command ...string) *Stream {
+	n.t.Helper()
 	in, out := io.Pipe()
-	job := n.background(from, in, "streaming", []string{probePath, "stream", network, address, every.String()})
-	return &Stream{n: n, name: network + " " + from.Name + " → " + to.Name, in: out, job: job}
+	job := n.background(from, in, "streaming", append([]string{probePath}, command...))
+	return &Stream{n: n, name: kind + " " + from.Name + " → " + to.Name, in: out, job: job}
 }
 
 // Stop ends a stream and tells what became of it.
@@ -132,8 +146,7 @@ func (s *Stream) Stop() StreamReport {
 
 // SendSized sends one packet of an exact size that nobody may cut up, from a pod to another that Echoes.
 func (n *Namespace) SendSized(ctx context.Context, from, to *corev1.Pod, size int) error {
-	address := net.JoinHostPort(to.Status.PodIP, strconv.Itoa(EchoPort))
-	_, err := n.Exec(ctx, from, probePath, "size", address, strconv.Itoa(size))
+	_, err := n.Exec(ctx, from, probePath, "size", echoAt(to), strconv.Itoa(size))
 	return err
 }
 

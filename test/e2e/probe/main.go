@@ -1,5 +1,5 @@
 // Command probe is what the end-to-end tests run inside pods to count packets: an echo server, a stream of numbered
-// messages that says how many came back, and one packet of an exact size. The images at hand have nothing that counts.
+// messages that says how many came back, the same as calls of their own, and one packet of an exact size. The images at hand have nothing that counts.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 const usage = `usage:
   probe echo PORT                     answer TCP and UDP with what they say
   probe stream udp|tcp ADDR INTERVAL  send numbered messages until standard input ends, then print a report
+  probe calls ADDR INTERVAL           send each number over UDP from a socket of its own, then print a report
   probe size ADDR BYTES               send one unfragmentable UDP packet of BYTES, and await its echo`
 
 func main() {
@@ -36,7 +37,15 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return fmt.Errorf("reading the interval: %w", err)
 		}
-		return report(ctx, args[1], args[2], every)
+		s := stream{Network: args[1], Address: args[2], Every: every}
+		return report(ctx, args[2], s.run)
+	case len(args) == 3 && args[0] == "calls":
+		every, err := time.ParseDuration(args[2])
+		if err != nil {
+			return fmt.Errorf("reading the interval: %w", err)
+		}
+		c := calls{Address: args[1], Every: every}
+		return report(ctx, args[1], c.run)
 	case len(args) == 3 && args[0] == "size":
 		size, err := strconv.Atoi(args[2])
 		if err != nil {
@@ -47,17 +56,16 @@ func run(ctx context.Context, args []string) error {
 	return fmt.Errorf("%s", usage)
 }
 
-// report runs a stream until standard input ends, which is how the test that started it says stop, and prints the
-// outcome as JSON.
-func report(ctx context.Context, network, address string, every time.Duration) error {
+// report runs a stream or calls until standard input ends, which is how the test that started it says stop, and prints
+// the outcome as JSON.
+func report(ctx context.Context, address string, run func(context.Context) (outcome, error)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
-	s := stream{Network: network, Address: address, Every: every}
-	out, err := s.run(ctx)
+	out, err := run(ctx)
 	if err != nil {
 		return fmt.Errorf("streaming to %s: %w", address, err)
 	}

@@ -31,6 +31,8 @@ type outcome struct {
 	Missing []int
 	// LongestGap is the longest time without an answer between the first and the last answer.
 	LongestGap time.Duration
+	// LastAnswer is when the last answer came.
+	LastAnswer time.Time
 	// Broken is why a TCP connection ended before its time.
 	Broken string
 }
@@ -89,7 +91,7 @@ func (s stream) run(ctx context.Context) (outcome, error) {
 	if broken == nil {
 		broken = drain(conn, book, sent, ended)
 	}
-	out := outcome{Sent: sent, Received: book.count(), Missing: book.missing(sent), LongestGap: book.gap}
+	out := outcome{Sent: sent, Received: book.count(), Missing: book.missing(sent), LongestGap: book.gap, LastAnswer: book.last}
 	if broken != nil {
 		out.Broken = broken.Error()
 	}
