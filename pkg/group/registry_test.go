@@ -1,0 +1,280 @@
+package group_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/ovs"
+)
+
+var owner = ovs.Owner{Feature: "networkpolicy", Key: "shop/db"}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func thePod(app string, ports ...group.NamedPort) group.Pod {
+	return group.Pod{Key: types.NamespacedName{Namespace: "shop", Name: "db-0"}, Labels: map[string]string{"app": app}, Ports: ports, Node: "n1"}
+}
+
+func inShop(app string) group.Selector { return group.Selector{Namespace: "shop", Pods: "app=" + app} }
+
+func TestPolicyWaitsForItsPods(t *testing.T) {
+	r := group.NewRegistry()
+	r.SetNamespace("shop", nil)
+	pod := thePod("db")
+	groups, placed := r.Place(pod)
+	if !placed || len(groups) > 0 {
+		t.Fatalf("before any policy the pod is in %v (%t)", groups, placed)
+	}
+	// The pod's transaction is under way without the group that now comes.
+	db := inShop("db")
+	if must(r.Use(owner, db)) == "" {
+		t.Error("the policy does not wait for a group without a row")
+	}
+	r.Made(db.Name())
+	if must(r.Use(owner, db)) == "" {
+		t.Error("the policy does not wait for a pod whose port is about to come without the group")
+	}
+	r.Joined(pod.Key, nil)
+	if must(r.Use(owner, db)) == "" {
+		t.Error("the policy does not wait for a pod that has a port outside the group")
+	}
+	if groups, _ = r.Place(pod); !slices.Equal(groups, []string{db.Name()}) {
+		t.Errorf("the pod is in %v", groups)
+	}
+	if must(r.Use(owner, db)) == "" {
+		t.Error("the policy does not wait for the transaction")
+	}
+	r.Joined(pod.Key, groups)
+	if lacks := must(r.Use(owner, db)); lacks != "" {
+		t.Errorf("the policy waits for %s", lacks)
+	}
+	if pods, nodes := r.Count(db); pods != 1 || nodes != 1 {
+		t.Errorf("%d pods on %d nodes", pods, nodes)
+	}
+}
+
+// A pod that cannot have what it wants must not keep a policy from being in force for others.
+func TestNobodyWaitsForPodsWithoutPort(t *testing.T) {
+	r := group.NewRegistry()
+	r.SetNamespace("shop", nil)
+	pod, db := thePod("db"), inShop("db")
+	r.Place(pod)
+	must(r.Use(owner, db))
+	r.Made(db.Name())
+	r.Failed(pod.Key, true)
+	if lacks := must(r.Use(owner, db)); lacks != "" {
+		t.Errorf("the policy waits for %s", lacks)
+	}
+}
+
+func TestPodWaitsForItsNamespace(t *testing.T) {
+	r := group.NewRegistry()
+	must(r.Use(owner, group.Selector{Namespaces: "team=red"}))
+	if groups, placed := r.Place(thePod("db")); placed {
+		t.Errorf("a pod of a namespace that nobody knows is in %v", groups)
+	}
+	r.SetNamespace("shop", map[string]string{"team": "red"})
+	if groups, placed := r.Place(thePod("db")); !placed || len(groups) != 1 {
+		t.Errorf("the pod is in %v (%t)", groups, placed)
+	}
+}
+
+func TestNamedPorts(t *testing.T) {
+	r := group.NewRegistry()
+	r.SetNamespace("shop", nil)
+	sql := group.NamedPort{Protocol: corev1.ProtocolTCP, Name: "sql"}
+	number := func(n int32) group.NamedPort { p := sql; p.Number = n; return p }
+	pod, any := thePod("db", number(5432)), inShop("db").With(sql)
+	r.Place(pod)
+	must(r.Use(owner, any))
+	if got := r.Numbers(any); !slices.Equal(got, []int32{5432}) {
+		t.Errorf("the name means %v", got)
+	}
+	exact := inShop("db").With(number(5432))
+	must(r.Use(owner, any, exact))
+	if groups, _ := r.Place(pod); !slices.Equal(groups, []string{exact.Name()}) {
+		t.Errorf("the pod is in %v", groups)
+	}
+	r.Forget(pod.Key)
+	if got := r.Numbers(any); len(got) > 0 {
+		t.Errorf("without pods the name means %v", got)
+	}
+}
+
+func TestGroupsGoWithTheirLastUser(t *testing.T) {
+	r := group.NewRegistry()
+	other := ovs.Owner{Feature: "networkpolicy", Key: "shop/other"}
+	db, web := inShop("db"), inShop("web")
+	must(r.Use(owner, db, web))
+	must(r.Use(other, db))
+	r.Keep(owner, web, web)
+	if _, used := r.Lookup(db.Name()); !used {
+		t.Error("the group is gone although another policy uses it")
+	}
+	r.Keep(other, group.Selector{})
+	if _, used := r.Lookup(db.Name()); used {
+		t.Error("the group is there although nobody uses it")
+	}
+	if _, used := r.Lookup(web.Name()); !used {
+		t.Error("the group of the other selector is gone")
+	}
+}
+
+func TestSelectorsThatSayTheSameAreOne(t *testing.T) {
+	selector := func(e ...metav1.LabelSelectorRequirement) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchExpressions: e}
+	}
+	in := func(key string, values ...string) metav1.LabelSelectorRequirement {
+		return metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpIn, Values: values}
+	}
+	for name, pair := range map[string][2]*metav1.LabelSelector{
+		"order of requirements": {selector(in("a", "1"), in("b", "2")), selector(in("b", "2"), in("a", "1"))},
+		"order of values":       {selector(in("a", "1", "2")), selector(in("a", "2", "1"))},
+		"label or one value":    {selector(in("a", "1")), {MatchLabels: map[string]string{"a": "1"}}},
+		"nothing or empty":      {nil, {}},
+	} {
+		if a, b := must(group.Canonical(pair[0])), must(group.Canonical(pair[1])); a != b {
+			t.Errorf("%s: %q and %q", name, a, b)
+		}
+	}
+	byLabel := must(group.Of(&metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: "shop"}}, nil))
+	if byLabel != (group.Selector{Namespace: "shop"}) {
+		t.Errorf("the label that holds a namespace's name makes %+v", byLabel)
+	}
+	if inShop("test-np").Name() == inShop("test.np").Name() {
+		t.Error("two selectors have one name")
+	}
+}
+
+// choices turns bytes into decisions.
+type choices struct{ data []byte }
+
+func (c *choices) pick(n int) int {
+	if len(c.data) == 0 {
+		return 0
+	}
+	b := c.data[0]
+	c.data = c.data[1:]
+	return int(b) % n
+}
+
+// FuzzRegistry compares the registry, after any order of events, with what a look at every selector and pod says.
+func FuzzRegistry(f *testing.F) {
+	f.Add([]byte("a pod comes, a policy selects it, and both go again"))
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 1, 2, 0, 3, 1, 4, 2})
+	selectors := []group.Selector{
+		{}, {Namespace: "n0"}, {Namespace: "n0", Pods: "app=a0"}, {Namespaces: "team=t0"}, {Namespaces: "team=t0", Pods: "app in (a0,a1)"},
+		{Pods: "!app"}, {Namespace: "n1", Port: group.NamedPort{Protocol: corev1.ProtocolTCP, Name: "p", Number: 1}},
+		{Port: group.NamedPort{Protocol: corev1.ProtocolTCP, Name: "p"}},
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := &choices{data}
+		r := group.NewRegistry()
+		namespaces, pods, joined := map[string]map[string]string{}, map[types.NamespacedName]group.Pod{}, map[types.NamespacedName][]string{}
+		uses := map[ovs.Owner][]group.Selector{}
+		for range min(len(data), 200) {
+			ns := fmt.Sprint("n", c.pick(3))
+			key := types.NamespacedName{Namespace: ns, Name: fmt.Sprint("p", c.pick(3))}
+			user := ovs.Owner{Feature: "networkpolicy", Key: fmt.Sprint("u", c.pick(3))}
+			switch c.pick(7) {
+			case 0:
+				namespaces[ns] = map[string]string{"team": fmt.Sprint("t", c.pick(2))}
+				r.SetNamespace(ns, namespaces[ns])
+			case 1:
+				delete(namespaces, ns)
+				r.RemoveNamespace(ns)
+			case 2, 3:
+				p := group.Pod{Key: key, Labels: map[string]string{"app": fmt.Sprint("a", c.pick(3))}, Node: "n"}
+				if c.pick(2) == 1 {
+					p.Ports = []group.NamedPort{{Protocol: corev1.ProtocolTCP, Name: "p", Number: int32(c.pick(2) + 1)}}
+				}
+				groups, placed := r.Place(p)
+				pods[key] = p
+				if !placed {
+					r.Failed(key, false)
+				} else if c.pick(4) > 0 {
+					r.Joined(key, groups)
+					joined[key] = groups
+				} else {
+					r.Failed(key, false)
+				}
+			case 4:
+				delete(pods, key)
+				delete(joined, key)
+				r.Forget(key)
+			case 5:
+				s := selectors[c.pick(len(selectors))]
+				uses[user] = append(uses[user], s)
+				if _, err := r.Use(user, s); err != nil {
+					t.Fatal(err)
+				}
+				if c.pick(2) == 1 {
+					r.Made(s.Name())
+				}
+			default:
+				if n := len(uses[user]); n > 0 {
+					uses[user] = uses[user][n-1:]
+					if c.pick(2) == 1 {
+						uses[user] = nil
+					}
+				}
+				r.Keep(user, group.Selector{}, uses[user]...)
+			}
+		}
+		used := map[group.Selector]bool{}
+		for _, list := range uses {
+			for _, s := range list {
+				used[s] = true
+			}
+		}
+		for s := range used {
+			r.Made(s.Name())
+			lacks := false
+			for key, p := range pods {
+				lacks = lacks || joined[key] != nil && matches(s, p, namespaces) && s.Port != selectors[7].Port && !slices.Contains(joined[key], s.Name())
+			}
+			if got := must(r.Use(owner, s)); (got != "") != lacks {
+				t.Errorf("%s lacks %q, and should lack something: %t", s, got, lacks)
+			}
+		}
+		for key, p := range pods {
+			want := []string{}
+			for s := range used {
+				if matches(s, p, namespaces) && s.Port != selectors[7].Port {
+					want = append(want, s.Name())
+				}
+			}
+			slices.Sort(want)
+			got, placed := r.Place(p)
+			if _, known := namespaces[key.Namespace]; placed != known || placed && !slices.Equal(got, want) {
+				t.Errorf("pod %s is in %v (%t), want %v", key, got, placed, want)
+			}
+		}
+	})
+}
+
+// matches is the meaning of a selector, read off its definition.
+func matches(s group.Selector, p group.Pod, namespaces map[string]map[string]string) bool {
+	set, known := namespaces[p.Key.Namespace]
+	if s.Namespace != "" && s.Namespace != p.Key.Namespace || s.Namespace == "" && !known {
+		return false
+	}
+	if s.Namespace == "" && !must(labels.Parse(s.Namespaces)).Matches(labels.Set(set)) || !must(labels.Parse(s.Pods)).Matches(labels.Set(p.Labels)) {
+		return false
+	}
+	return s.Port.Name == "" || slices.ContainsFunc(p.Ports, func(n group.NamedPort) bool {
+		return n.Name == s.Port.Name && (s.Port.Number == 0 || n.Number == s.Port.Number)
+	})
+}
