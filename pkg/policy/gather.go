@@ -12,6 +12,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -41,21 +42,11 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 // selectPods sees to the groups that the rows will speak of. The groups of the rows that are in place stay in use until
 // the new ones have taken over.
 func (f *feature) selectPods(in *In) error {
-	all := in.Policy.selectors()
-	if _, err := f.Groups.Use(in.Owner, all...); err != nil {
-		return fmt.Errorf("selecting: %w", err)
+	var err error
+	if in.Groups, in.Numbers, err = Resolve(f.Groups, in.Owner, &in.Policy); err != nil {
+		return err
 	}
-	in.Numbers = map[group.Selector][]int32{}
-	for _, s := range in.Policy.named() {
-		in.Numbers[s] = f.Groups.Numbers(s)
-		for _, n := range in.Numbers[s] {
-			exact := s.Port
-			exact.Number = n
-			all = append(all, s.With(exact))
-		}
-	}
-	in.Groups = all
-	lacks, err := f.Groups.Use(in.Owner, all...)
+	lacks, err := f.Groups.Use(in.Owner, in.Groups...)
 	if err != nil {
 		return fmt.Errorf("selecting: %w", err)
 	}
@@ -63,6 +54,23 @@ func (f *feature) selectPods(in *In) error {
 		return &reconcile.Wait{For: lacks}
 	}
 	return nil
+}
+
+// Resolve finds out what the names of ports mean that a policy speaks of, and lists all the groups that its rows need.
+func Resolve(groups *group.Registry, owner ovs.Owner, p *Policy) ([]group.Selector, map[group.Selector][]int32, error) {
+	all, numbers := p.selectors(), map[group.Selector][]int32{}
+	if _, err := groups.Use(owner, all...); err != nil {
+		return nil, nil, fmt.Errorf("selecting: %w", err)
+	}
+	for _, s := range p.named() {
+		numbers[s] = groups.Numbers(s)
+		for _, n := range numbers[s] {
+			exact := s.Port
+			exact.Number = n
+			all = append(all, s.With(exact))
+		}
+	}
+	return all, numbers, nil
 }
 
 // hosts are the addresses of all nodes that have one on the join subnet.
