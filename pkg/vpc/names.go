@@ -3,6 +3,7 @@ package vpc
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 
 	"github.com/woven-cni/woven/pkg/ovs"
 )
@@ -25,6 +26,10 @@ func Switches(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/switches") }
 func switchesName(vpc string) string {
 	sum := sha256.Sum256([]byte(vpc))
 	return "v_" + hex.EncodeToString(sum[:10])
+}
+
+func nextTier(vpc string, tier int) ovs.Sym {
+	return ovs.Sym(fmt.Sprintf("vpc/%s/next-tier/%d", vpc, tier))
 }
 
 func memory(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/memory") }

@@ -216,24 +216,34 @@ func TestPolicyEditsLeaveNoGap(t *testing.T) {
 	udp := func(first, last int32) networkingv1.NetworkPolicyPort {
 		return networkingv1.NetworkPolicyPort{Protocol: ptr.To(corev1.ProtocolUDP), Port: ptr.To(intstr.FromInt32(first)), EndPort: &last}
 	}
-	for name, change := range map[string]func(*networkingv1.NetworkPolicySpec){
-		"another subject with the same pod": func(spec *networkingv1.NetworkPolicySpec) { spec.PodSelector = *selected("role", "db") },
-		"all pods as subject":               func(spec *networkingv1.NetworkPolicySpec) { spec.PodSelector = metav1.LabelSelector{} },
-		"the subject as it was":             func(spec *networkingv1.NetworkPolicySpec) { spec.PodSelector = *selected("app", "server") },
-		"another selector of the same peer": rules(letIn(podPeer("role", "web"))),
-		"a block":                           rules(letIn(block(friend.Status.PodIP + "/32"))),
-		"a block with an exception":         rules(letIn(block("10.16.0.0/16", foe.Status.PodIP+"/32"))),
-		"a rule before it":                  rules(letIn(podPeer("app", "nobody")), letIn(podPeer("app", "friend"))),
-		"one of several peers":              rules(letIn(podPeer("app", "nobody"), podPeer("app", "friend"), block("192.0.2.0/24"))),
-		"a port":                            rules(networkingv1.NetworkPolicyIngressRule{From: letIn(podPeer("app", "friend")).From, Ports: []networkingv1.NetworkPolicyPort{udp(framework.EchoPort, framework.EchoPort)}}),
-		"a range of ports":                  rules(networkingv1.NetworkPolicyIngressRule{From: letIn(podPeer("role", "web")).From, Ports: []networkingv1.NetworkPolicyPort{udp(6000, 8000)}}),
-		"the other direction as well": func(spec *networkingv1.NetworkPolicySpec) {
-			spec.PolicyTypes = append(spec.PolicyTypes[:1:1], networkingv1.PolicyTypeEgress)
-		},
-		"a peer by the labels of namespaces": rules(letIn(networkingv1.NetworkPolicyPeer{NamespaceSelector: selected("team", "red"), PodSelector: selected("app", "friend")})),
+	subject := func(s metav1.LabelSelector) func(*networkingv1.NetworkPolicySpec) {
+		return func(spec *networkingv1.NetworkPolicySpec) { spec.PodSelector = s }
+	}
+	both := func(spec *networkingv1.NetworkPolicySpec) {
+		spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}
+	}
+	port := networkingv1.NetworkPolicyIngressRule{From: letIn(podPeer("app", "friend")).From, Ports: []networkingv1.NetworkPolicyPort{udp(framework.EchoPort, framework.EchoPort)}}
+	span := networkingv1.NetworkPolicyIngressRule{From: letIn(podPeer("role", "web")).From, Ports: []networkingv1.NetworkPolicyPort{udp(6000, 8000)}}
+	labels := networkingv1.NetworkPolicyPeer{NamespaceSelector: selected("team", "red"), PodSelector: selected("app", "friend")}
+	for _, edit := range []struct {
+		name   string
+		change func(*networkingv1.NetworkPolicySpec)
+	}{
+		{"another subject with the same pod", subject(*selected("role", "db"))},
+		{"all pods as subject", subject(metav1.LabelSelector{})},
+		{"the subject as it was", subject(*selected("app", "server"))},
+		{"another selector of the same peer", rules(letIn(podPeer("role", "web")))},
+		{"a block", rules(letIn(block(friend.Status.PodIP + "/32")))},
+		{"a block with an exception", rules(letIn(block("10.16.0.0/16", foe.Status.PodIP+"/32")))},
+		{"a rule before it", rules(letIn(podPeer("app", "nobody")), letIn(podPeer("app", "friend")))},
+		{"one of several peers", rules(letIn(podPeer("app", "nobody"), podPeer("app", "friend"), block("192.0.2.0/24")))},
+		{"a port", rules(port)},
+		{"a range of ports", rules(span)},
+		{"a peer by the labels of namespaces", rules(letIn(labels))},
+		{"the other direction as well", both},
 	} {
-		t.Log(name)
-		editPolicy(t, p, change)
+		t.Log(edit.name)
+		editPolicy(t, p, edit.change)
 	}
 	t.Log("another policy in its place")
 	next := ingressTo("server", letIn(podPeer("app", "friend")))
