@@ -266,18 +266,22 @@ func (l *ledger) observeRow(d delta) {
 		return
 	}
 	if d.new == nil {
-		l.removed(d.old)
+		l.removed(d.old, known)
 	}
 	l.released(r.table)
 }
 
-// removed tells the owners whose elements were in the sets of a row that has gone.
-func (l *ledger) removed(r *row) {
+// removed tells the owners whose elements were in the sets of a row that has gone: drift if its owner wants the row.
+func (l *ledger) removed(r *row, wanted bool) {
+	why := CauseAwaited
+	if wanted {
+		why = CauseDrift
+	}
 	for col, set := range r.sets {
 		for value := range set {
 			c := claim{col, r.uuid, value}
 			for _, o := range l.claims[c] {
-				l.mark(o, CauseDrift, l.lost(c))
+				l.mark(o, why, l.lost(c))
 			}
 		}
 	}
