@@ -56,7 +56,9 @@ func command() *cobra.Command {
 	add("reload", "put changed Go code into the running cluster", cluster.Reload)
 	add("status", "show the running cluster", cluster.Status)
 	add("demo", "print the matrix of who reaches whom", cluster.Demo)
+	add("prepare", "build what a cluster and the upstream suites are made of, and start nothing", prepare)
 	add("images", "build Woven's images", cluster.Images)
+	add("conformance", "run the upstream suites (SUITE=all|short|sig-network|..., FOCUS=PATTERN) and write docs/conformance.md", conform)
 	add("deps", "make OVN's programs available to tests and print their directory", deps)
 	root.AddCommand(execCommand(checkout))
 	return root
@@ -68,6 +70,18 @@ func up(ctx context.Context, dir sandbox.Dir) error {
 		return err
 	}
 	return cluster.Up(ctx, dir, c)
+}
+
+func prepare(ctx context.Context, dir sandbox.Dir) error {
+	c, err := spec.FromEnv(os.Getenv)
+	if err != nil {
+		return err
+	}
+	return cluster.Prepare(ctx, dir, c)
+}
+
+func conform(ctx context.Context, dir sandbox.Dir) error {
+	return cluster.Conformance(ctx, dir, os.Getenv)
 }
 
 func deps(ctx context.Context, dir sandbox.Dir) error {

@@ -226,8 +226,20 @@ func (r *run) boot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return node.SpawnOutside(ctx, filepath.Join(r.dir.Log(), "outside.log"),
-		filepath.Join(r.dir.Bin(), "agnhost"), "netexec", fmt.Sprintf("--http-port=%d", demo.OutsidePort), fmt.Sprintf("--udp-port=%d", demo.OutsidePort))
+	return r.startOutside(ctx)
+}
+
+// startOutside starts the servers of the test host outside: its own, and the two ports at which tests look for the
+// Internet.
+func (r *run) startOutside(ctx context.Context) error {
+	for _, port := range []int{demo.OutsidePort, 53, 80} {
+		err := node.SpawnOutside(ctx, filepath.Join(r.dir.Log(), "outside.log"), filepath.Join(r.dir.Bin(), "agnhost"),
+			"netexec", fmt.Sprintf("--http-port=%d", port), fmt.Sprintf("--udp-port=%d", port))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // onAll does something on all nodes at once.

@@ -13,7 +13,12 @@ var coreDNSManifest string
 
 // coreDNS is the manifest of CoreDNS with the addresses and version of a cluster.
 func coreDNS(c spec.Cluster) string {
+	var names []string
+	for _, p := range c.Prefixes(spec.Internet) {
+		names = append(names, p.Addr().String()+" google.com")
+	}
 	return strings.NewReplacer(
+		"INTERNET", strings.Join(names, "\n           "),
 		"CLUSTER_IP", c.Addrs(spec.Services, spec.DNSHost)[0].String(),
 		"VERSION", build.CoreDNSVersion,
 	).Replace(coreDNSManifest)

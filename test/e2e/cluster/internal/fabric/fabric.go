@@ -78,7 +78,10 @@ func Up(c spec.Cluster) error {
 			return fmt.Errorf("laying the cable from %s to %s: %w", cb.near, cb.far, err)
 		}
 	}
-	return routes(c)
+	if err := routes(c); err != nil {
+		return err
+	}
+	return internet(c)
 }
 
 func namespaces(c spec.Cluster) []string {
@@ -163,6 +166,31 @@ func routes(c spec.Cluster) error {
 	return nil
 }
 
+// internet makes the test host answer at the addresses that stand in for the Internet, behind one more hop as a host of
+// the Internet is.
+func internet(c spec.Cluster) error {
+	err := Within(OutsideNS, func() error {
+		for _, p := range c.Prefixes(spec.Internet) {
+			if err := assign("lo", p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("standing in for the Internet: %w", err)
+	}
+	return Within(fabricNS, func() error {
+		for i, gw := range c.Addrs(spec.Outside, spec.OutsideHost) {
+			to := c.Prefixes(spec.Internet)[i]
+			if err := netlink.RouteReplace(&netlink.Route{Dst: ipNet(to), Gw: gw.AsSlice()}); err != nil {
+				return fmt.Errorf("routing to the stand-in for the Internet: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // routeVia adds routes to a network (nil: to everything) by way of the fabric's address on another.
 func routeVia(c spec.Cluster, to *spec.Net, via spec.Net) error {
 	gateways := c.Addrs(via, spec.FabricHost)
@@ -226,13 +254,24 @@ func address(name string, prefixes []netip.Prefix, host int) error {
 		return fmt.Errorf("finding %s: %w", name, err)
 	}
 	for _, p := range prefixes {
-		ip := netip.PrefixFrom(spec.Host(p, host), p.Bits())
-		if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(ip), Flags: nodad}); err != nil {
-			return fmt.Errorf("adding %s to %s: %w", ip, name, err)
+		if err := assign(name, netip.PrefixFrom(spec.Host(p, host), p.Bits())); err != nil {
+			return err
 		}
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("bringing %s up: %w", name, err)
+	}
+	return nil
+}
+
+// assign adds an address to an interface.
+func assign(name string, ip netip.Prefix) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("finding %s: %w", name, err)
+	}
+	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(ip), Flags: nodad}); err != nil {
+		return fmt.Errorf("adding %s to %s: %w", ip, name, err)
 	}
 	return nil
 }

@@ -149,6 +149,7 @@ func put(w *tar.Writer, name string, mode int64, content []byte) error {
 type entry struct {
 	name string
 	from string // the file whose content it gets
+	text string // or its content
 	link string // or what it is a link to
 }
 
@@ -164,6 +165,10 @@ func writeLayer(path string, entries []entry) error {
 				return fmt.Errorf("reading %s for a layer: %w", filepath.Base(e.from), err)
 			}
 			if err := put(w, e.name, 0o755, b); err != nil {
+				return err
+			}
+		case e.text != "":
+			if err := put(w, e.name, 0o755, []byte(e.text)); err != nil {
 				return err
 			}
 		case e.link != "":

@@ -43,7 +43,11 @@ type Cluster struct {
 
 // FromEnv reads the cluster from the variables NODES, IP_FAMILY and CNI; an empty one means its default.
 func FromEnv(getenv func(string) string) (Cluster, error) {
-	c := Cluster{Nodes: 3, Family: IPv4, CNI: Woven}
+	return Cluster{Nodes: 3, Family: IPv4, CNI: Woven}.Changed(getenv)
+}
+
+// Changed is the cluster with what the variables say in the place of what it has.
+func (c Cluster) Changed(getenv func(string) string) (Cluster, error) {
 	if s := getenv("NODES"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > MaxNodes {
@@ -105,6 +109,9 @@ var (
 	Pods       = net("10.16.0.0/16", "fd00:10:16::/48")
 	Services   = net("10.96.0.0/16", "fd00:10:96::/112")
 	Join       = net("100.64.0.0/16", "fd00:100:64::/112")
+
+	// Internet is what Kubernetes' own tests take for the Internet. The test host stands in for it.
+	Internet = net("8.8.8.8/32", "2001:4860:4860::8888/128")
 )
 
 // Host numbers with a meaning of their own on Management and Outside.

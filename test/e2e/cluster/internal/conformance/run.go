@@ -1,0 +1,167 @@
+package conformance
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
+)
+
+// Runner runs suites on one cluster.
+type Runner struct {
+	Cluster    spec.Cluster
+	Programs   string // the directory of e2e.test, policyapi.test and ginkgo
+	Kubeconfig string
+	Kubectl    string
+	Out        string // the directory for what the suites print
+	Version    string // Woven's
+	Focus      string // a further pattern on the names of specs; empty for none
+	Reasons    Reasons
+	Facts      map[string]Fact
+	Say        func(string, ...any)
+}
+
+// Run runs a suite. Specs that fail are part of the result and no error.
+func (r Runner) Run(ctx context.Context, s Suite) (Result, error) {
+	started := time.Now()
+	run := r.kubernetes
+	if s.policyAPI {
+		run = r.policyAPI
+	}
+	out := filepath.Join(r.Out, string(r.Cluster.Family)+"-"+s.Name)
+	if err := os.RemoveAll(out); err != nil {
+		return Result{}, fmt.Errorf("clearing what a former run printed: %w", err)
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return Result{}, fmt.Errorf("making a directory for what the suite prints: %w", err)
+	}
+	specs, err := run(ctx, s, out)
+	return Result{
+		Suite: s.Name, Family: r.Cluster.Family, Nodes: r.Cluster.Nodes, Started: started.UTC().Round(time.Second),
+		Took: time.Since(started), Specs: specs, Facts: r.Facts,
+	}, err
+}
+
+// kubernetes runs specs of Kubernetes' end-to-end tests.
+func (r Runner) kubernetes(ctx context.Context, s Suite, out string) ([]Spec, error) {
+	heard, stop, err := listen(r.Say)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	focus := []string{s.Focus, r.Focus}
+	args := []string{fmt.Sprintf("--procs=%d", s.Procs), "--no-color", "--silence-skips", "--timeout=3h",
+		"--label-filter=(" + s.Labels + ")" + r.Reasons.leftOut(r.Cluster.Family, r.Facts),
+		"--output-dir=" + out, "--json-report=report.json"}
+	if f := both(focus...); f != "" {
+		args = append(args, "--focus="+f)
+	}
+	args = append(args, filepath.Join(r.Programs, "e2e.test"), "--",
+		"--provider=skeleton", "--kubeconfig="+r.Kubeconfig, "--kubectl-path="+r.Kubectl, "--e2e-output-dir="+out,
+		fmt.Sprintf("--num-nodes=%d", r.Cluster.Nodes), "--allowed-not-ready-nodes=0", "--non-blocking-taints=",
+		"--dns-domain=cluster.local")
+	cmd := command(ctx, filepath.Join(r.Programs, "ginkgo"), args...)
+	cmd.Env = append(os.Environ(), "WOVEN_PROGRESS_URL="+heard)
+	if err := r.printTo(filepath.Join(out, "out.log"), cmd); err != nil {
+		return nil, err
+	}
+	return readReport(filepath.Join(out, "report.json"), s, both(focus...))
+}
+
+// policyAPI runs the conformance suite of network-policy-api.
+func (r Runner) policyAPI(ctx context.Context, s Suite, out string) ([]Spec, error) {
+	args := []string{"-test.v", "-test.timeout=90m", "-kubeconfig=" + r.Kubeconfig, "-woven-version=" + r.Version,
+		"-report=" + filepath.Join(out, "report.yaml")}
+	if r.Focus != "" {
+		args = append(args, "-test.run=TestConformance/"+r.Focus)
+	}
+	log := filepath.Join(out, "out.log")
+	if err := r.printTo(log, command(ctx, filepath.Join(r.Programs, "policyapi.test"), args...)); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(log)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log of %s: %w", s.Name, err)
+	}
+	defer f.Close()
+	return readGoTest(f)
+}
+
+// command is a suite's command. When somebody loses patience, it is asked to end and gets time to clean up.
+func command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
+	cmd.WaitDelay = 2 * time.Minute
+	return cmd
+}
+
+// printTo runs a suite with its output in a file. That specs fail is no error here: the report says it.
+func (r Runner) printTo(log string, cmd *exec.Cmd) error {
+	f, err := os.Create(log)
+	if err != nil {
+		return fmt.Errorf("making the log: %w", err)
+	}
+	defer f.Close()
+	fmt.Fprintf(f, "%s\n\n", strings.Join(cmd.Args, " "))
+	cmd.Stdout, cmd.Stderr = f, f
+	r.Say("%s: its output is in %s", filepath.Base(cmd.Path), log)
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("running %s (see %s): %w", filepath.Base(cmd.Path), log, err)
+	}
+	return nil
+}
+
+// both is a pattern for names in which all the given patterns are found, in any order. Go's patterns have no such thing,
+// so that two are tried in both orders; that covers what is needed here.
+func both(patterns ...string) string {
+	var set []string
+	for _, p := range patterns {
+		if p != "" {
+			set = append(set, "("+p+")")
+		}
+	}
+	if len(set) < 2 {
+		return strings.Join(set, "")
+	}
+	return set[0] + ".*" + set[1] + "|" + set[1] + ".*" + set[0]
+}
+
+// listen serves an address to which e2e.test tells each spec that has ended, and prints what it hears.
+func listen(say func(string, ...any)) (url string, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("listening for progress: %w", err)
+	}
+	ended := make(chan string)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		line, err := bufio.NewReader(req.Body).ReadString('\n')
+		if err == nil || errors.Is(err, io.EOF) {
+			ended <- line
+		}
+	})}
+	go func() {
+		n := 0
+		for line := range ended {
+			n++
+			say("%4d %s", n, line)
+		}
+	}()
+	go server.Serve(l) //nolint:errcheck // it ends when it is closed, and then says so
+	return "http://" + l.Addr().String(), func() { server.Close() }, nil
+}

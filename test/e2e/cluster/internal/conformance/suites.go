@@ -1,0 +1,77 @@
+// Package conformance runs the suites that no one here wrote, Kubernetes' end-to-end tests of [sig-network] and the
+// conformance suite of network-policy-api, and says of each spec that did not pass why: from a table of reasons, whose
+// entries must match what the spec itself says, so that a new failure is never explained away.
+package conformance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Suite is a part of the upstream suites that is run by itself.
+type Suite struct {
+	Name  string
+	About string
+	// Labels and Focus select the specs: a ginkgo label filter, and a pattern on their full names.
+	Labels, Focus string
+	// Procs is how many specs run side by side.
+	Procs int
+	// Least is how many specs must pass at least: a selection that selects nothing is not a success.
+	Least int
+
+	policyAPI bool
+}
+
+// suites are all of them, in the order in which they run. Every spec of [sig-network] is in exactly one of them, short
+// aside, which is a choice of the others for everyday.
+var suites = []Suite{
+	{
+		Name: "short", About: "[Conformance] and a choice of NetworkPolicy",
+		Labels: "sig-network", Focus: `\[Conformance\]`, Procs: 4, Least: 47,
+	},
+	{
+		Name: "sig-network", About: "everything but the next four, with all of [Conformance]",
+		Labels: "sig-network && !Slow && !Disruptive && !(Feature: containsAny {NetworkPolicy, PerformanceDNS})", Procs: 4, Least: 125,
+	},
+	{
+		Name: "policy", About: "NetworkPolicy",
+		Labels: "sig-network && !Disruptive && (Feature: containsAny NetworkPolicy)", Procs: 4, Least: 40,
+	},
+	{
+		Name: "slow", About: "[Slow], and DNS with 10,000 Services",
+		Labels: "sig-network && !Disruptive && (Slow || (Feature: containsAny PerformanceDNS)) && !(Feature: containsAny NetworkPolicy)",
+		Procs:  4, Least: 5,
+	},
+	{
+		Name: "disruptive", About: "[Disruptive], one by one",
+		Labels: "sig-network && Disruptive", Procs: 1,
+	},
+	{
+		Name: "policy-api", About: "network-policy-api, standard and experimental features", Least: 50, policyAPI: true,
+	},
+}
+
+// Choose returns the suites of a list of names, separated by commas. The empty list is all of them but short.
+func Choose(names string) ([]Suite, error) {
+	if names == "" || names == "all" {
+		return slices.DeleteFunc(slices.Clone(suites), func(s Suite) bool { return s.Name == "short" }), nil
+	}
+	var chosen []Suite
+	for _, name := range strings.Split(names, ",") {
+		i := slices.IndexFunc(suites, func(s Suite) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no suite %q: there are all, %s", name, strings.Join(suiteNames(), ", "))
+		}
+		chosen = append(chosen, suites[i])
+	}
+	return chosen, nil
+}
+
+func suiteNames() []string {
+	var names []string
+	for _, s := range suites {
+		names = append(names, s.Name)
+	}
+	return names
+}
