@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/onsi/ginkgo/v2"
 	"k8s.io/kubernetes/test/e2e"
@@ -48,10 +49,10 @@ func TestE2E(t *testing.T) {
 // Each spec that has run is told to the program that waits for it. Nobody listens when the test program is run by hand.
 var _ = ginkgo.ReportAfterEach(func(ctx ginkgo.SpecContext, r ginkgo.SpecReport) {
 	url := os.Getenv("WOVEN_PROGRESS_URL")
-	if url == "" || r.RunTime == 0 {
+	if url == "" || r.StartTime.IsZero() {
 		return
 	}
-	line := fmt.Sprintf("%-8s %6.1fs %s", r.State, r.RunTime.Seconds(), r.FullText())
+	line := fmt.Sprintf("%-8s %6.1f s  %s", r.State, time.Since(r.StartTime).Seconds(), r.FullText())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(line))
 	if err != nil {
 		return

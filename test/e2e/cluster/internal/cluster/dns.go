@@ -2,6 +2,7 @@ package cluster
 
 import (
 	_ "embed"
+	"strconv"
 	"strings"
 
 	"github.com/woven-cni/woven/test/e2e/cluster/internal/build"
@@ -13,13 +14,16 @@ var coreDNSManifest string
 
 // coreDNS is the manifest of CoreDNS with the addresses and version of a cluster.
 func coreDNS(c spec.Cluster) string {
-	var names []string
+	var names, addrs []string
+	for _, a := range c.Addrs(spec.Services, spec.DNSHost) {
+		addrs = append(addrs, strconv.Quote(a.String()))
+	}
 	for _, p := range c.Prefixes(spec.Internet) {
 		names = append(names, p.Addr().String()+" google.com")
 	}
 	return strings.NewReplacer(
 		"INTERNET", strings.Join(names, "\n           "),
-		"CLUSTER_IP", c.Addrs(spec.Services, spec.DNSHost)[0].String(),
+		"CLUSTER_IPS", strings.Join(addrs, ", "),
 		"VERSION", build.CoreDNSVersion,
 	).Replace(coreDNSManifest)
 }

@@ -24,7 +24,7 @@ func TestSuitesAreAPartition(t *testing.T) {
 		want   string
 	}{
 		{"sig-network", "sig-network"},
-		{"sig-network,Conformance", "sig-network"},
+		{"sig-network,Conformance", "conformance"},
 		{"sig-network,Serial", "sig-network"},
 		{"sig-network,Feature:IPv6DualStack", "sig-network"},
 		{"sig-network,Feature:SCTPConnectivity", "sig-network"},
@@ -60,8 +60,8 @@ func TestSuitesAreAPartition(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	for _, tc := range []struct{ names, want string }{
-		{"", "sig-network policy slow disruptive policy-api"},
-		{"all", "sig-network policy slow disruptive policy-api"},
+		{"", "conformance sig-network policy slow disruptive policy-api"},
+		{"all", "conformance sig-network policy slow disruptive policy-api"},
 		{"short", "short"},
 		{"slow,policy", "slow policy"},
 		{"fast", ""},

@@ -30,9 +30,11 @@ var suites = []Suite{
 		Name: "short", About: "[Conformance] and a choice of NetworkPolicy",
 		Labels: "sig-network", Focus: `\[Conformance\]`, Procs: 4, Least: 47,
 	},
+	{Name: "conformance", About: "[sig-network] with [Conformance]", Labels: "sig-network && Conformance", Procs: 4, Least: 47},
 	{
-		Name: "sig-network", About: "everything but the next four, with all of [Conformance]",
-		Labels: "sig-network && !Slow && !Disruptive && !(Feature: containsAny {NetworkPolicy, PerformanceDNS})", Procs: 4, Least: 125,
+		Name: "sig-network", About: "[sig-network] without the suites beside it",
+		Labels: "sig-network && !Conformance && !Slow && !Disruptive && !(Feature: containsAny {NetworkPolicy, PerformanceDNS})",
+		Procs:  4, Least: 75,
 	},
 	{
 		Name: "policy", About: "NetworkPolicy",
