@@ -28,8 +28,8 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	err := command().ExecuteContext(ctx)
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() > 0 {
-		return exit.ExitCode() // of a command in a node
+	if exit := (exitCode)(0); errors.As(err, &exit) {
+		return int(exit)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
@@ -37,6 +37,11 @@ func run() int {
 	}
 	return 0
 }
+
+// exitCode is how a command in a node ended. It has said itself what there is to say.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // command is the tree of subcommands.
 func command() *cobra.Command {
@@ -106,7 +111,11 @@ func execCommand(checkout *string) *cobra.Command {
 				return err
 			}
 			c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-			return c.Run()
+			err = c.Run()
+			if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() > 0 {
+				return exitCode(exit.ExitCode())
+			}
+			return err
 		},
 	}
 }

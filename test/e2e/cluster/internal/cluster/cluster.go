@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -302,8 +301,11 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "system:
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:kube-proxy"}]
 `
 
-// startKubelets starts kubelet and kube-proxy everywhere and waits until all nodes have registered. Each node is a zone
-// of its own, as tests of topology want, and the first is where OVN's databases live.
+// zones is how many zones the nodes are spread over: tests of topology want three, and some two nodes in each.
+const zones = 3
+
+// startKubelets starts kubelet and kube-proxy everywhere and waits until all nodes have registered. The first node is
+// where OVN's databases live.
 func (r *run) startKubelets(ctx context.Context) error {
 	if err := r.client.Apply(ctx, proxyBinding, "-f", "-"); err != nil {
 		return err
@@ -322,7 +324,7 @@ func (r *run) startKubelets(ctx context.Context) error {
 	}
 	for _, n := range r.nodes {
 		_, err := r.client.Kubectl(ctx, "", "label", "node", n.Name, "topology.kubernetes.io/region=sandbox",
-			"topology.kubernetes.io/zone=zone"+strings.TrimPrefix(n.Name, "node"))
+			fmt.Sprintf("topology.kubernetes.io/zone=zone%d", (n.Index-1)%zones+1))
 		if err != nil {
 			return err
 		}

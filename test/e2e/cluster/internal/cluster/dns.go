@@ -23,6 +23,7 @@ func coreDNS(c spec.Cluster) string {
 	}
 	return strings.NewReplacer(
 		"INTERNET", strings.Join(names, "\n           "),
+		"FIRST_IP", addrs[0],
 		"CLUSTER_IPS", strings.Join(addrs, ", "),
 		"VERSION", build.CoreDNSVersion,
 	).Replace(coreDNSManifest)

@@ -28,7 +28,8 @@ type Suite struct {
 var suites = []Suite{
 	{
 		Name: "short", About: "[Conformance] and a choice of NetworkPolicy",
-		Labels: "sig-network", Focus: `\[Conformance\]`, Procs: 4, Least: 47,
+		Labels: "sig-network", Focus: `\[Conformance\]|Netpol NetworkPolicy between server and client should (` + everyday + `) \[`,
+		Procs: 4, Least: 47 + 7,
 	},
 	{Name: "conformance", About: "[sig-network] with [Conformance]", Labels: "sig-network && Conformance", Procs: 4, Least: 47},
 	{
@@ -53,6 +54,11 @@ var suites = []Suite{
 		Name: "policy-api", About: "network-policy-api, standard and experimental features", Least: 50, policyAPI: true,
 	},
 }
+
+// everyday are the specs of NetworkPolicy that are in short: one of each kind of policy and of change.
+const everyday = `support a 'default-deny-all' policy|support allow-all policy|enforce updated policy` +
+	`|enforce policy based on PodSelector and NamespaceSelector|enforce except clause while egress access to server in CIDR block` +
+	`|allow ingress access on one named port|allow ingress access from updated pod`
 
 // Choose returns the suites of a list of names, separated by commas. The empty list is all of them but short.
 func Choose(names string) ([]Suite, error) {
