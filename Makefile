@@ -39,7 +39,7 @@ $(CLUSTER):
 
 ##@ Tests
 
-.PHONY: unit oracle e2e conformance test bench lint
+.PHONY: unit oracle e2e conformance short test bench lint
 unit: deps ## unit tests, goldens, tests in network namespaces and on real OVSDB servers
 	PATH=$(OVN_BIN):$$PATH go test ./...
 	go -C test/e2e/cluster test ./internal/...
@@ -54,7 +54,9 @@ bench: ## ADD and DEL beside the bridge plugin's, and the row engine's benchmark
 	go test -run '^$$' -bench . ./pkg/ovs/...
 lint: ## golangci-lint
 	go tool -modfile=tools/lint/go.mod golangci-lint run --allow-parallel-runners ./...
-test: lint verify unit oracle up e2e ## everything that CI runs
+short: $(CLUSTER)
+	SUITE=short $(CLUSTER) conformance
+test: lint verify unit oracle up e2e short ## everything that CI runs
 
 ##@ Making
 

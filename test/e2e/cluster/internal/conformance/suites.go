@@ -55,6 +55,9 @@ var suites = []Suite{
 	},
 }
 
+// Reported says whether the suite is in the report. What short runs is there in the suites that it is chosen from.
+func (s Suite) Reported() bool { return s.Name != "short" }
+
 // everyday are the specs of NetworkPolicy that are in short: one of each kind of policy and of change.
 const everyday = `support a 'default-deny-all' policy|support allow-all policy|enforce updated policy` +
 	`|enforce policy based on PodSelector and NamespaceSelector|enforce except clause while egress access to server in CIDR block` +
@@ -63,7 +66,7 @@ const everyday = `support a 'default-deny-all' policy|support allow-all policy|e
 // Choose returns the suites of a list of names, separated by commas. The empty list is all of them but short.
 func Choose(names string) ([]Suite, error) {
 	if names == "" || names == "all" {
-		return slices.DeleteFunc(slices.Clone(suites), func(s Suite) bool { return s.Name == "short" }), nil
+		return slices.DeleteFunc(slices.Clone(suites), func(s Suite) bool { return !s.Reported() }), nil
 	}
 	var chosen []Suite
 	for _, name := range strings.Split(names, ",") {
