@@ -108,7 +108,12 @@ func (r *run) runner(ctx context.Context, focus string) (conformance.Runner, err
 	if err != nil {
 		return conformance.Runner{}, fmt.Errorf("asking git for the version: %w", err)
 	}
+	machine, cluster, err := r.describe(ctx)
+	if err != nil {
+		return conformance.Runner{}, err
+	}
 	return conformance.Runner{
+		Machine: machine, About: cluster,
 		Cluster: r.spec, Programs: r.suiteDir(), Kubeconfig: r.dir.Kubeconfig(), Kubectl: filepath.Join(r.dir.Bin(), "kubectl"),
 		Out: r.dir.Path("conformance"), Version: strings.TrimSpace(string(version)), Focus: focus,
 		Reasons: reasons, Facts: conformance.Facts(r.spec), Say: r.log.Say,
@@ -120,10 +125,6 @@ func (r *run) conform(ctx context.Context, runner conformance.Runner, s conforma
 	result, err := runner.Run(ctx, s)
 	if err != nil {
 		return fmt.Errorf("suite %s: %w", s.Name, err)
-	}
-	result.Woven = runner.Version
-	if result.Machine, result.Cluster, err = r.describe(ctx); err != nil {
-		return err
 	}
 	r.log.Say("%s", runner.Reasons.Summary(result))
 	unexplained := runner.Reasons.Unexplained(result)

@@ -107,6 +107,10 @@ func TestExplain(t *testing.T) {
 			Spec{Name: "Traffic Distribution should route", State: Skipped, Says: "Requires >= 3 zones"}, "six nodes"},
 		{"name and words where the fact is otherwise", spec.IPv4, map[string]Fact{},
 			Spec{Name: "Traffic Distribution should route", State: Skipped, Says: "Requires >= 3 zones"}, ""},
+		{"a test that SCTP ended", spec.IPv4, here, Spec{Name: "CNPAdminTierGress/deny", State: Failed,
+			Says: "a.go:1: FAILED Command was [connect --protocol=sctp x]\na.go:2: stderr: OTHER: protocol not supported"}, "SCTP in network-policy-api"},
+		{"a test of SCTP that TCP ended", spec.IPv4, here, Spec{Name: "CNPAdminTierGress/deny", State: Failed,
+			Says: "a.go:1: FAILED Command was [connect --protocol=tcp x]\na.go:2: stderr: OTHER: protocol not supported"}, ""},
 		{"a failure that nobody knows", spec.IPv4, here, Spec{Name: "Services should work", State: Failed, Says: "refused"}, ""},
 		{"a failure without a word", spec.IPv4, here, Spec{Name: "Services should work", State: Failed}, ""},
 	} {
@@ -192,6 +196,8 @@ func TestReadGoTest(t *testing.T) {
 === RUN   TestConformance/Egress
 === RUN   TestConformance/Egress/tcp
 === RUN   TestConformance/Egress/sctp
+    helper.go:1: FAILED Command was [connect --protocol=tcp]
+    helper.go:2: stderr: TIMEOUT
     helper.go:1: FAILED Command was [connect --protocol=sctp]
     helper.go:2: stderr: protocol not supported
 === RUN   TestConformance/Cleanup

@@ -22,6 +22,8 @@ import (
 // Runner runs suites on one cluster.
 type Runner struct {
 	Cluster    spec.Cluster
+	Machine    string // what the machine and the cluster are, for the report
+	About      string
 	Programs   string // the directory of e2e.test, policyapi.test and ginkgo
 	Kubeconfig string
 	Kubectl    string
@@ -50,7 +52,7 @@ func (r Runner) Run(ctx context.Context, s Suite) (Result, error) {
 	specs, err := run(ctx, s, out)
 	return Result{
 		Suite: s.Name, Family: r.Cluster.Family, Nodes: r.Cluster.Nodes, Started: started.UTC().Round(time.Second),
-		Took: time.Since(started), Specs: specs, Facts: r.Facts,
+		Took: time.Since(started), Specs: specs, Facts: r.Facts, Woven: r.Version, Machine: r.Machine, Cluster: r.About,
 	}, err
 }
 

@@ -51,7 +51,7 @@ var suites = []Suite{
 		Labels: "sig-network && Disruptive", Procs: 1,
 	},
 	{
-		Name: "policy-api", About: "network-policy-api, standard and experimental features", Least: 50, policyAPI: true,
+		Name: "policy-api", About: "network-policy-api, standard and experimental features", Least: 60, policyAPI: true,
 	},
 }
 
