@@ -47,7 +47,7 @@ oracle: deps ## the rows on real OVN: northd and ovn-trace: FOCUS=TestName
 	PATH=$(OVN_BIN):$$PATH go test -tags oracle -count=1 -run '$(or $(FOCUS),Oracle)' ./pkg/... ./cmd/...
 e2e: ## end-to-end tests on the running cluster: FOCUS=TestName
 	go test -tags e2e -count=1 -timeout=40m -v ./test/e2e $(if $(FOCUS),-run '$(FOCUS)')
-conformance: $(CLUSTER) ## the upstream suites: SUITE=all|short|conformance|sig-network|policy|slow|disruptive|policy-api FOCUS=PATTERN
+conformance: $(CLUSTER) ## upstream suites: SUITE=all|short|conformance|sig-network|policy|slow|disruptive|policy-api FOCUS=
 	$(CLUSTER) conformance
 bench: ## ADD and DEL beside the bridge plugin's, and the row engine's benchmarks
 	go run ./test/e2e/bench
