@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/woven-cni/woven/pkg/ipam"
@@ -17,18 +19,25 @@ type Pools struct {
 	seeded  chan struct{}
 	once    sync.Once
 
-	mu      sync.Mutex          // protects home and blocked; held only for look-ups
-	home    map[string]string   // owner -> the subnet that it has addresses of, or waits for
-	blocked map[string][]string // subnet -> owners that look again when it changes
+	mu      sync.Mutex         // protects the maps; held only for look-ups
+	home    map[string]string  // owner -> the subnet that it has addresses of
+	waits   map[string]nameSet // owner -> the subnets that it is in the queue of, or is blocked by
+	blocked map[string]nameSet // subnet -> owners that look again when it changes
 
 	// waiting and changed hand keys to the queues of those who want them: owners whose turn has come, and subnets whose
 	// usage is another than before.
 	waiting, changed reconcile.Feed
 }
 
+// nameSet is a set of names.
+type nameSet map[string]struct{}
+
 // NewPools are pools that nobody has an address of.
 func NewPools() *Pools {
-	return &Pools{subnets: ipam.NewSubnets(), seeded: make(chan struct{}), home: map[string]string{}, blocked: map[string][]string{}}
+	return &Pools{
+		subnets: ipam.NewSubnets(), seeded: make(chan struct{}),
+		home: map[string]string{}, waits: map[string]nameSet{}, blocked: map[string]nameSet{},
+	}
 }
 
 // Seeded says that all addresses in use from before this process are on record: from now on new ones may be given.
@@ -67,17 +76,22 @@ func (p *Pools) InUse(name string) int {
 	return int(max(v4.Using, v6.Using))
 }
 
-// Allocate gives an owner addresses of a subnet. Addresses that it has of another one are given back.
+// Allocate gives an owner addresses of a subnet. Only then it gives back what it has of another one, and its places in
+// queues: who asks one full subnet after the other waits for all of them.
 func (p *Pools) Allocate(s Subnet, r ipam.Request) (ipam.Lease, error) {
-	if home := p.homeOf(r.Owner); home != "" && home != s.Name {
-		p.Release(r.Owner)
-	}
-	p.setHome(r.Owner, s.Name)
 	pool := p.Set(s)
 	_, had := pool.Lease(r.Owner)
 	lease, err := pool.Allocate(r)
-	if err == nil && !had {
-		p.changed.Add(s.Name)
+	if err == nil {
+		p.settle(r.Owner, s.Name)
+		if !had {
+			p.changed.Add(s.Name)
+		}
+	}
+	if errors.Is(err, ipam.ErrFull) {
+		p.mu.Lock()
+		add(p.waits, r.Owner, s.Name)
+		p.mu.Unlock()
 	}
 	if taken := (*ipam.ConflictError)(nil); errors.As(err, &taken) {
 		p.Block(s.Name, r.Owner)
@@ -87,47 +101,78 @@ func (p *Pools) Allocate(s Subnet, r ipam.Request) (ipam.Lease, error) {
 
 // Held is what an owner has, and of which subnet.
 func (p *Pools) Held(owner string) (subnet string, lease ipam.Lease) {
-	subnet = p.homeOf(owner)
+	p.mu.Lock()
+	subnet = p.home[owner]
+	p.mu.Unlock()
 	if pool := p.subnets.Get(subnet); pool != nil {
 		lease, _ = pool.Lease(owner)
 	}
 	return subnet, lease
 }
 
-// Reserve records addresses that an owner had before this process began.
-func (p *Pools) Reserve(s Subnet, owner string, lease ipam.Lease) error {
-	p.setHome(owner, s.Name)
-	if err := p.Set(s).Reserve(owner, lease); err != nil {
-		return fmt.Errorf("recording %s of %s: %w", lease.Addrs, owner, err)
+// settle makes a subnet the home of an owner, who leaves all others.
+func (p *Pools) settle(owner, subnet string) {
+	home, left := p.move(owner, subnet)
+	for name := range left {
+		if pool := p.subnets.Get(name); pool != nil {
+			p.waiting.Add(pool.Release(owner)...)
+		}
 	}
-	return nil
-}
-
-// Release takes back whatever an owner has, and wakes those who waited for it.
-func (p *Pools) Release(owner string) {
-	p.mu.Lock()
-	home := p.home[owner]
-	delete(p.home, owner)
-	p.mu.Unlock()
-	if pool := p.subnets.Get(home); home != "" && pool != nil {
-		p.waiting.Add(pool.Release(owner)...)
+	if _, moved := left[home]; moved {
 		p.Wake(home)
 		p.changed.Add(home)
 	}
 }
+
+// move writes an owner's new home down, "" for none, and tells the old one and all subnets that the owner leaves.
+func (p *Pools) move(owner, to string) (home string, left nameSet) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	home, left = p.home[owner], p.waits[owner]
+	for name := range left {
+		remove(p.blocked, name, owner)
+	}
+	if home != "" {
+		if left == nil {
+			left = nameSet{}
+		}
+		left[home] = struct{}{}
+	}
+	delete(left, to)
+	delete(p.waits, owner)
+	if to == "" {
+		delete(p.home, owner)
+	} else {
+		p.home[owner] = to
+	}
+	return home, left
+}
+
+// Reserve records addresses that an owner had before this process began.
+func (p *Pools) Reserve(s Subnet, owner string, lease ipam.Lease) error {
+	if err := p.Set(s).Reserve(owner, lease); err != nil {
+		return fmt.Errorf("recording %s of %s: %w", lease.Addrs, owner, err)
+	}
+	p.settle(owner, s.Name)
+	return nil
+}
+
+// Release takes back whatever an owner has, and wakes those who waited for it.
+func (p *Pools) Release(owner string) { p.settle(owner, "") }
 
 // Block has an owner look again when a subnet comes, becomes valid, or gets an address back: the one it asks for may be
 // among them.
 func (p *Pools) Block(subnet, owner string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.blocked[subnet] = append(p.blocked[subnet], owner)
+	add(p.blocked, subnet, owner)
+	add(p.waits, owner, subnet)
 }
 
 // Wake lets those look again who are blocked by a subnet.
 func (p *Pools) Wake(subnet string) {
 	p.mu.Lock()
-	blocked := p.blocked[subnet]
+	blocked := slices.Sorted(maps.Keys(p.blocked[subnet]))
 	delete(p.blocked, subnet)
 	p.mu.Unlock()
 	p.waiting.Add(blocked...)
@@ -136,14 +181,18 @@ func (p *Pools) Wake(subnet string) {
 // Waiting is the source of owners whose turn for an address has come.
 func (p *Pools) Waiting() *reconcile.Feed { return &p.waiting }
 
-func (p *Pools) homeOf(owner string) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.home[owner]
+// add puts a name into the set of a key.
+func add(sets map[string]nameSet, key, name string) {
+	if sets[key] == nil {
+		sets[key] = nameSet{}
+	}
+	sets[key][name] = struct{}{}
 }
 
-func (p *Pools) setHome(owner, subnet string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.home[owner] = subnet
+// remove takes a name out of the set of a key, and the set with its last name.
+func remove(sets map[string]nameSet, key, name string) {
+	delete(sets[key], name)
+	if len(sets[key]) == 0 {
+		delete(sets, key)
+	}
 }

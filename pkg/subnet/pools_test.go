@@ -96,6 +96,74 @@ func TestWhoIsBlockedByASubnetIsWokenOnce(t *testing.T) {
 	}
 }
 
+func TestWhoIsBlockedTwiceIsWokenOnce(t *testing.T) {
+	pools, s := subnet.NewPools(), parsed(t, "web", "10.20.0.0/24")
+	owners := woken(t, pools)
+	lease := allocate(t, pools, s, ipam.Request{Owner: "shop/a"})
+	for range 3 { // a pod is looked at for many reasons
+		if _, err := pools.Allocate(s, ipam.Request{Owner: "shop/b", Addrs: lease.Addrs}); err == nil {
+			t.Fatal("an address was given twice")
+		}
+	}
+	pools.Release("shop/a")
+	if !slices.Equal(*owners, []string{"shop/b"}) {
+		t.Errorf("woken: %v, want shop/b once", *owners)
+	}
+}
+
+func TestWhoWentIsNotWoken(t *testing.T) {
+	pools := subnet.NewPools()
+	owners := woken(t, pools)
+	pools.Block("nowhere", "shop/a")
+	pools.Release("shop/a")
+	pools.Wake("nowhere")
+	if len(*owners) != 0 {
+		t.Errorf("woken: %v", *owners)
+	}
+}
+
+// Two subnets are full, and a third owner wants an address of either.
+func TestWhoFindsAllSubnetsFullWaitsForEach(t *testing.T) {
+	for _, free := range []string{"shop/a", "shop/b"} {
+		pools, first, second := subnet.NewPools(), parsed(t, "first", oneAddress), parsed(t, "second", "10.21.0.0/30")
+		both := map[string]subnet.Subnet{"shop/a": first, "shop/b": second}
+		owners := woken(t, pools)
+		for owner, s := range both {
+			allocate(t, pools, s, ipam.Request{Owner: owner})
+		}
+		for _, s := range []subnet.Subnet{first, second} {
+			for _, owner := range []string{"shop/c", "shop/d"} {
+				if _, err := pools.Allocate(s, ipam.Request{Owner: owner}); !errors.Is(err, ipam.ErrFull) {
+					t.Fatalf("a full subnet says %v", err)
+				}
+			}
+		}
+		pools.Release(free)
+		if !slices.Equal(*owners, []string{"shop/c"}) {
+			t.Fatalf("the end of %s wakes %v, want shop/c", free, *owners)
+		}
+		*owners = nil
+		allocate(t, pools, both[free], ipam.Request{Owner: "shop/c"})
+		other := map[string]string{"shop/a": "shop/b", "shop/b": "shop/a"}[free]
+		pools.Release(other)
+		if !slices.Equal(*owners, []string{"shop/d"}) {
+			t.Errorf("the end of %s wakes %v: shop/c has what it wanted, and shop/d has not", other, *owners)
+		}
+	}
+}
+
+func TestAFullSubnetCostsNobodyHisAddress(t *testing.T) {
+	pools, full, home := subnet.NewPools(), parsed(t, "full", oneAddress), parsed(t, "home", "10.21.0.0/24")
+	allocate(t, pools, full, ipam.Request{Owner: "shop/a"})
+	had := allocate(t, pools, home, ipam.Request{Owner: "shop/b"})
+	if _, err := pools.Allocate(full, ipam.Request{Owner: "shop/b"}); !errors.Is(err, ipam.ErrFull) {
+		t.Fatalf("a full subnet says %v", err)
+	}
+	if _, err := pools.Allocate(home, ipam.Request{Owner: "shop/c", Addrs: had.Addrs}); err == nil {
+		t.Error("its address was given to another")
+	}
+}
+
 func TestAnOwnerIsOnOneSubnetAtATime(t *testing.T) {
 	pools, old, next := subnet.NewPools(), parsed(t, "old", oneAddress), parsed(t, "new", "10.21.0.0/24")
 	allocate(t, pools, old, ipam.Request{Owner: "shop/a"})
