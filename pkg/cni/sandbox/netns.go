@@ -50,7 +50,7 @@ func Open(path string) (*NetNS, error) {
 	return &NetNS{path: path, fd: fd, handle: handle}, nil
 }
 
-// Close releases the namespace.
+// Close releases the namespace. Closing again does nothing.
 func (n *NetNS) Close() {
 	n.handle.Close()
 	n.fd.Close()

@@ -56,6 +56,7 @@ func (s *Server) add(ctx context.Context, c *call) (_ types.Result, err error) {
 	if err := ns.Configure(spec); err != nil {
 		return nil, err
 	}
+	ns.Close() // so that the namespace can end, and its link with it, while we wait
 	watch.lap(phaseNetNS)
 	if err := s.awaitInstalled(ctx, c.HostName()); err != nil {
 		return nil, err
@@ -117,12 +118,20 @@ func (s *Server) create(ctx context.Context, ns *sandbox.NetNS, spec sandbox.Spe
 	return nil
 }
 
+// errVanished says that the veth has gone while it was being attached: somebody deleted it, or its namespace.
+var errVanished = errors.New("the host's end of the link has vanished")
+
 func (s *Server) awaitInstalled(ctx context.Context, name string) error {
 	session, err := s.Switch.Await(ctx)
 	if err != nil {
 		return err
 	}
-	return session.AwaitInstalled(ctx, name)
+	return session.AwaitInstalled(ctx, name, func() error {
+		if lives, err := sandbox.HostEndLives(name); err != nil || lives {
+			return nil //nolint:nilerr // not known to be hopeless
+		}
+		return errVanished
+	})
 }
 
 // addResult says what was made, in the version of the specification that the configuration asks for, after what

@@ -155,7 +155,7 @@ func (s *Server) checkOutside(ctx context.Context, c *call) ([]string, error) {
 func installedSoon(ctx context.Context, session *vsdb.Session, name string) []string {
 	ctx, cancel := context.WithTimeout(ctx, convergence)
 	defer cancel()
-	if err := session.AwaitInstalled(ctx, name); err != nil {
+	if err := session.AwaitInstalled(ctx, name, nil); err != nil {
 		return []string{"OVN has not installed the flows of port " + name}
 	}
 	return nil

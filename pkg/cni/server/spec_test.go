@@ -189,6 +189,62 @@ func TestAddIsTakenBackWhenTheRuntimeLeaves(t *testing.T) {
 	b.mustCall(b.request("ADD", "c1", "web", path))
 }
 
+// The veth goes while ADD waits for OVN: its namespace ended, or somebody deleted it.
+func TestAddEndsAtOnceWhenTheLinkVanishes(t *testing.T) {
+	for name, vanish := range map[string]func(end func()) error{
+		"deleted":         func(func()) error { return sandbox.RemoveHostEnd(hostName("c1")) },
+		"namespace ended": func(end func()) error { end(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.ovsdb.VSwitchd()
+			b.ovn.paused <- true
+			b.pod("web", "web-uid")
+			path, end := hosttest.NetNS(t)
+			answered := make(chan *types.Error, 1)
+			go func() {
+				_, refusal := b.call(t.Context(), b.request("ADD", "c1", "web", path))
+				answered <- refusal
+			}()
+			hosttest.Eventually(t, "vswitchd has opened the link", func() bool {
+				iface := b.Switch.Session().Interface(hostName("c1"))
+				return iface != nil && iface.Working()
+			})
+			fatal(t, vanish(end))
+			select {
+			case refusal := <-answered:
+				if refusal == nil || !strings.Contains(refusal.Error(), "vanished") {
+					t.Errorf("answer %v", refusal)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("ADD waits for a link that is not there")
+			}
+			b.wantCounts(0, 0)
+		})
+	}
+}
+
+// What vswitchd complains of may pass, as long as the link is there.
+func TestAddOutlastsAComplaint(t *testing.T) {
+	b := newBench(t)
+	b.ovn.paused <- true
+	b.pod("web", "web-uid")
+	path, _ := hosttest.NetNS(t)
+	answered := make(chan *types.Error, 1)
+	go func() {
+		_, refusal := b.call(t.Context(), b.request("ADD", "c1", "web", path))
+		answered <- refusal
+	}()
+	hosttest.Eventually(t, "the port is in Open vSwitch", func() bool { _, ports := b.counts(); return ports == 1 })
+	b.ovsdb.VSCtl("set", "Interface", hostName("c1"), `error="could not open network device"`)
+	hosttest.Eventually(t, "the daemon hears of it", func() bool { return b.Switch.Session().Interface(hostName("c1")).Error != nil })
+	b.ovn.paused <- false
+	b.ovsdb.VSCtl("clear", "Interface", hostName("c1"), "error")
+	if refusal := <-answered; refusal != nil {
+		t.Errorf("answer %v", refusal)
+	}
+}
+
 func TestNewerSandboxSupersedesTheOlder(t *testing.T) {
 	b := newBench(t)
 	b.pod("web", "web-uid")

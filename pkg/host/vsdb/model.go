@@ -43,6 +43,7 @@ type Interface struct {
 	MAC         *string           `ovsdb:"mac"`
 	MTURequest  *int              `ovsdb:"mtu_request"`
 	Ofport      *int              `ovsdb:"ofport"`
+	Ifindex     *int              `ovsdb:"ifindex"`
 	Error       *string           `ovsdb:"error"`
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
 }
@@ -50,6 +51,10 @@ type Interface struct {
 // Installed says whether OVN has installed all flows of the interface. ovn-controller writes it into the row that it
 // bound, so a row of an earlier attachment never answers for a later one.
 func (i *Interface) Installed() bool { return i.ExternalIDs["ovn-installed"] == "true" }
+
+// Troubled says whether vswitchd cannot open the device, or has lost it: its userspace datapath then keeps the port and
+// reports no error, but has no index of the device any more.
+func (i *Interface) Troubled() bool { return i.Error != nil || i.Ifindex != nil && *i.Ifindex == 0 }
 
 // Working says whether vswitchd has opened the device.
 func (i *Interface) Working() bool { return i.Ofport != nil && *i.Ofport > 0 }
@@ -77,7 +82,7 @@ func monitor(c client.Client) *client.Monitor {
 		client.WithTable(bridge, &bridge.Name, &bridge.DatapathType, &bridge.FailMode, &bridge.Ports,
 			&bridge.ExternalIDs, &bridge.OtherConfig),
 		client.WithTable(port, &port.Name, &port.Interfaces),
-		client.WithTable(iface, &iface.Name, &iface.Type, &iface.MAC, &iface.MTURequest, &iface.Ofport, &iface.Error,
-			&iface.ExternalIDs),
+		client.WithTable(iface, &iface.Name, &iface.Type, &iface.MAC, &iface.MTURequest, &iface.Ofport, &iface.Ifindex,
+			&iface.Error, &iface.ExternalIDs),
 	)
 }

@@ -69,8 +69,9 @@ func (s *Session) nextChange(name string) <-chan struct{} {
 }
 
 // AwaitInstalled waits until OVN has installed the flows of an interface. It fails at once if the row goes away: then
-// somebody else took the attachment down.
-func (s *Session) AwaitInstalled(ctx context.Context, name string) error {
+// somebody else took the attachment down. When vswitchd has trouble with it, hopeless is asked why there is no use in
+// waiting; nil means that there is, or that nobody knows: trouble may pass.
+func (s *Session) AwaitInstalled(ctx context.Context, name string, hopeless func() error) error {
 	for {
 		changed := s.nextChange(name)
 		iface := s.Interface(name)
@@ -79,6 +80,10 @@ func (s *Session) AwaitInstalled(ctx context.Context, name string) error {
 			return fmt.Errorf("interface %s was removed from Open vSwitch", name)
 		case iface.Installed():
 			return nil
+		case iface.Troubled() && hopeless != nil:
+			if err := hopeless(); err != nil {
+				return fmt.Errorf("interface %s%s: %w", name, iface.complaint(), err)
+			}
 		}
 		select {
 		case <-changed:
