@@ -31,7 +31,7 @@ var ladder = [][]string{
 	{"pkg/reconcile"},
 	{"pkg/vpc"},
 	{"pkg/group", "pkg/subnet"},
-	{"pkg/node", "pkg/pod"},
+	{"pkg/namespace", "pkg/node", "pkg/pod"},
 	{"pkg/ip", "pkg/policy", "pkg/service"},
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ip"
+	"github.com/woven-cni/woven/pkg/namespace"
 	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pod"
@@ -50,6 +51,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Option
 		func() error {
 			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Groups: groups, Events: events}))
 		},
+		func() error { return reconcile.Register(mgr, db, namespace.Feature(c, chooser)) },
 		func() error { return reconcile.Register(mgr, db, services) },
 		func() error {
 			return mgr.Add(&policy.Seed{Reader: c, DB: db, Groups: groups, Log: mgr.GetLogger().WithName("seed")})

@@ -1,0 +1,139 @@
+package namespace
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+// FeatureName is the feature's name in logs and metrics.
+const FeatureName = "namespace"
+
+// In is a namespace and the subnets that a pod of it may have its address from, the first choice first.
+type In struct {
+	Namespace *corev1.Namespace // nil: there is none
+	Subnets   []v1.Subnet
+}
+
+// Feature is the Namespace feature.
+func Feature(c client.Client, chooser *subnet.Chooser) reconcile.Feature[In] {
+	f := &feature{client: c, chooser: chooser}
+	return reconcile.Feature[In]{
+		Name: FeatureName,
+		For:  &corev1.Namespace{},
+		When: predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{}),
+		Watches: []reconcile.Watch{
+			{Kind: &v1.Subnet{}, Map: f.all, When: []predicate.Predicate{chosenOtherwise}},
+			{Kind: &v1.Vpc{}, Map: f.all, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
+		},
+		Gather:    f.gather,
+		Translate: Translate,
+		Report:    f.report,
+	}
+}
+
+type feature struct {
+	client  client.Client
+	chooser *subnet.Chooser
+}
+
+// chosenOtherwise lets through what may change the choice of a subnet: its spec, and whether that is valid.
+var chosenOtherwise = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*v1.Subnet), e.ObjectNew.(*v1.Subnet)
+	valid := func(s *v1.Subnet) bool { return v1.IsConditionTrue(s.Status.Conditions, v1.ConditionValidated) }
+	return before.Generation != after.Generation || valid(before) != valid(after)
+}}
+
+// all are the keys of all namespaces: a subnet may have stopped being anyone's, and has any number of selectors.
+func (f *feature) all(ctx context.Context, _ client.Object) []ctrl.Request {
+	var list corev1.NamespaceList
+	if f.client.List(ctx, &list) != nil {
+		return nil // the cache only fails to list while the manager stops
+	}
+	out := make([]ctrl.Request, len(list.Items))
+	for i := range list.Items {
+		out[i].Name = list.Items[i].Name
+	}
+	return out
+}
+
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
+	var ns corev1.Namespace
+	if err := r.Get(ctx, key, &ns); err != nil {
+		return In{}, client.IgnoreNotFound(err)
+	}
+	// A pod that says nothing itself.
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name}}
+	chosen, _, err := f.chooser.Choose(ctx, pod)
+	if err != nil {
+		return In{}, err
+	}
+	in := In{Namespace: &ns, Subnets: make([]v1.Subnet, len(chosen))}
+	for i, s := range chosen {
+		if err := r.Get(ctx, types.NamespacedName{Name: s.Name}, &in.Subnets[i]); client.IgnoreNotFound(err) != nil {
+			return In{}, fmt.Errorf("reading subnet %s: %w", s.Name, err)
+		}
+	}
+	return in, nil
+}
+
+// Translate wants no rows: what concerns a namespace's pods is on their ports.
+func Translate(In) (ovs.Desired, reconcile.Problems) { return ovs.Desired{}, nil }
+
+// report writes the annotations that differ, in one patch. With no subnet at all they are taken away.
+func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, _ reconcile.Outcome) error {
+	if in.Namespace == nil || in.Namespace.DeletionTimestamp != nil {
+		return nil
+	}
+	patch := map[string]*string{}
+	for name, value := range in.annotations() {
+		switch have, ok := in.Namespace.Annotations[name]; {
+		case value == "" && ok:
+			patch[name] = nil
+		case value != have:
+			patch[name] = &value
+		}
+	}
+	if len(patch) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": patch}})
+	if err != nil {
+		return fmt.Errorf("encoding the annotations of namespace %s: %w", in.Namespace.Name, err)
+	}
+	err = f.client.Patch(ctx, in.Namespace.DeepCopy(), client.RawPatch(types.MergePatchType, text))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("annotating namespace %s: %w", in.Namespace.Name, err)
+	}
+	return nil
+}
+
+// annotations have the separators that Kube-OVN has: a comma inside what is one subnet's, a semicolon between subnets.
+func (in In) annotations() map[string]string {
+	var names, cidrs, excluded []string
+	for i := range in.Subnets {
+		s := &in.Subnets[i]
+		names = append(names, s.Name)
+		cidrs = append(cidrs, s.Spec.CIDRBlock)
+		excluded = append(excluded, strings.Join(s.Spec.ExcludeIps, ","))
+	}
+	return map[string]string{
+		v1.AnnotationLogicalSwitch: strings.Join(names, ","),
+		v1.AnnotationCIDR:          strings.Join(cidrs, ";"),
+		v1.AnnotationExcludeIPs:    strings.Join(excluded, ";"),
+	}
+}

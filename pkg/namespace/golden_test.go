@@ -1,0 +1,20 @@
+package namespace_test
+
+import (
+	"testing"
+
+	"github.com/woven-cni/woven/pkg/namespace"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+func TestPages(t *testing.T) {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[namespace.In] {
+		chooser, err := subnet.NewChooser(t.Context(), c, c, "ovn-cluster", "ovn-default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return namespace.Feature(c, chooser)
+	})
+}
