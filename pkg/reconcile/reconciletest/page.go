@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,9 +46,15 @@ func (p Page) Option(name, fallback string) string {
 // started, which may be nil, is called when it is, before the first key is reconciled.
 func Golden[In any](t *testing.T, build func(t *testing.T, c *Cluster, p Page) reconcile.Feature[In]) {
 	t.Helper()
-	pages, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
+	GoldenIn(t, "testdata", build)
+}
+
+// GoldenIn is Golden for the pages of another directory: that of a package's second feature.
+func GoldenIn[In any](t *testing.T, dir string, build func(t *testing.T, c *Cluster, p Page) reconcile.Feature[In]) {
+	t.Helper()
+	pages, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil || len(pages) == 0 {
-		t.Fatalf("no pages in testdata (%v)", err)
+		t.Fatalf("no pages in %s (%v)", dir, err)
 	}
 	for _, path := range pages {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
@@ -178,6 +185,9 @@ func compare(t *testing.T, path string, archive *txtar.Archive, got string) {
 		file.Data = []byte(got)
 	}
 	if !ovstest.Updating() {
+		if !slices.ContainsFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" }) {
+			t.Errorf("%s wants nothing: `go test -update` writes what comes out", path)
+		}
 		return
 	}
 	if n := len(archive.Files); archive.Files[n-1].Name != "want" {
