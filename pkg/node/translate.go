@@ -88,7 +88,8 @@ func (in In) addEgressPolicy(want *ovs.Desired, own netip.Addr) {
 }
 
 // addHostPolicies brings what is addressed to the node itself to it through OVN, so that a node sees the address of
-// the pod that calls, wherever the pod runs.
+// the pod that calls, wherever the pod runs. What pods send in answer leaves by their own node, as the call came: a node
+// calls pods with its address on the join subnet, unless it called a port of theirs, where kube-proxy has to translate back.
 func (in In) addHostPolicies(want *ovs.Desired, own netip.Addr) {
 	hosts := in.hosts(own)
 	if len(hosts) == 0 {
@@ -97,7 +98,7 @@ func (in In) addHostPolicies(want *ovs.Desired, own netip.Addr) {
 	family := subnet.Family(own)
 	want.Add(hostPolicy(in.Name, family), &nb.LogicalRouterPolicy{
 		Priority: hostPolicyPriority,
-		Match:    fmt.Sprintf("ip%s.dst == {%s}", family[1:], strings.Join(hosts, ", ")),
+		Match:    fmt.Sprintf("ip%s.dst == {%s} && pkt.mark[%d] == 0", family[1:], strings.Join(hosts, ", "), subnet.AnswerBit),
 		Action:   nb.LogicalRouterPolicyActionReroute,
 		Nexthops: []string{own.String()},
 	}).In(ovs.RouterPolicies.Of(vpc.Router(in.Join.VPC)))

@@ -12,6 +12,8 @@ func routerPort(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/r
 
 func switchPort(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/switch-port") }
 
+func answers(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/answers") }
+
 func localPolicy(subnet, family string) ovs.Sym {
 	return ovs.Sym("subnet/" + subnet + "/local-policy/" + family)
 }

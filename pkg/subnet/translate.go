@@ -76,8 +76,31 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	}
 	if s.VPC == in.DefaultVpc {
 		s.addLocalPolicies(&want)
+		if s.Name != in.JoinSubnet {
+			s.markAnswers(&want)
+		}
 	}
 	return want, problems
+}
+
+// AnswerBit is the bit of pkt.mark that says that a packet answers a call, as far as conntrack on the pod's switch knows.
+// One bit: "unless it has the mark" is one flow then, and not one for each bit. A kernel datapath hands the mark to the
+// node, so it keeps clear of kube-proxy's bits, 14 and 15.
+const AnswerBit = 24
+
+// answerPriority is below all that a user may want of the packet besides.
+const answerPriority = 10
+
+// markAnswers tells the router which packets answer a call: if it came from another node by a port of this one, only
+// kube-proxy here can give the answer the address that was called, so it must not go to the caller's node directly. A
+// router has no conntrack of its own to know that by; a mark passes from switch to router.
+func (s Subnet) markAnswers(want *ovs.Desired) {
+	want.Add(answers(s.Name), &nb.QoS{
+		Direction: nb.QoSDirectionFromLport,
+		Priority:  answerPriority,
+		Match:     "ct.est && ct.rpl",
+		Action:    map[string]int{nb.QoSActionMark: 1 << AnswerBit},
+	}).In(ovs.SwitchQoSRules.Of(Switch(s.Name)))
 }
 
 // gone says whether the subnet is to be deleted and nobody has an address of it any more. Until then it carries its pods.
