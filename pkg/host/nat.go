@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ const (
 )
 
 // natRulesTag is in each rule's user data; a rule without it was not written by this version.
-const natRulesTag = "woven/1:"
+const natRulesTag = "woven/2:"
 
 // family is what differs between IPv4 and IPv6 in the rules.
 type family struct {
@@ -46,23 +47,35 @@ func (f family) set(name string) *nftables.Set {
 	return &nftables.Set{Table: table(), Name: name, KeyType: f.keyType, Interval: true}
 }
 
-// rule is "saddr in sources, daddr not in cluster, not out of ovn0: masquerade". A connection is translated once, by
-// whichever chain comes first, so kube-proxy's rules and these never both apply to one packet; and only the first
-// packet of a connection comes here, so answers to what kube-proxy sent to a pod keep the address it gave them.
-func (f family) rule() *nftables.Rule {
-	out := make([]byte, unix.IFNAMSIZ)
-	copy(out, NodeInterface)
+// natRule is a rule of the chain, by a name that tells it from the others.
+type natRule struct {
+	name  string
+	exprs []expr.Any
+}
+
+// natRules are all rules, in their order. A connection is translated once, by whichever chain comes first, so
+// kube-proxy's rules and these never both apply to one packet; and only the first packet of a connection comes here, so
+// answers to what kube-proxy sent to a pod keep the address it gave them.
+func natRules() []natRule {
+	var rules []natRule
+	for _, f := range families {
+		rules = append(rules, natRule{f.sources, f.outside()})
+	}
+	return append(rules, natRule{"own", own()}, natRule{"turned", turned()})
+}
+
+// outside is "saddr in sources, daddr not in cluster, not out of ovn0: masquerade".
+func (f family) outside() []expr.Any {
 	address := func(offset uint32) expr.Any {
 		return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: f.size}
 	}
-	return &nftables.Rule{
-		Table: table(), Chain: &nftables.Chain{Name: natChain, Table: table()},
-		UserData: []byte(natRulesTag + f.sources),
-		Exprs: []expr.Any{
+	return slices.Concat(
+		[]expr.Any{
 			&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{f.proto}},
-			&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: out},
+		},
+		link(expr.MetaKeyOIFNAME, expr.CmpOpNeq),
+		[]expr.Any{
 			address(f.saddr),
 			&expr.Lookup{SourceRegister: 1, SetName: f.sources},
 			address(f.daddr),
@@ -70,7 +83,41 @@ func (f family) rule() *nftables.Rule {
 			&expr.Counter{},
 			&expr.Masq{FullyRandom: true},
 		},
-	}
+	)
+}
+
+// own is "out of ovn0, saddr is the node's: masquerade". Pods see the node by its address there whatever address it
+// called with, so that their answers come back by ovn0, and not by the node of the pod (pkg/node, host policies).
+func own() []expr.Any {
+	return slices.Concat(link(expr.MetaKeyOIFNAME, expr.CmpOpEq), []expr.Any{
+		&expr.Fib{Register: 1, FlagSADDR: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+		&expr.Counter{},
+		&expr.Masq{},
+	})
+}
+
+// turned is "in by ovn0 and out of ovn0 to another destination: masquerade". A pod called a port of the node that leads
+// to another pod; answered directly, it would hear from somebody whom it did not call.
+func turned() []expr.Any {
+	const destinationTranslated = 1 << 5 // IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h
+	return slices.Concat(link(expr.MetaKeyIIFNAME, expr.CmpOpEq), link(expr.MetaKeyOIFNAME, expr.CmpOpEq), []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATUS, Register: 1},
+		&expr.Bitwise{
+			SourceRegister: 1, DestRegister: 1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(destinationTranslated), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+		&expr.Counter{},
+		&expr.Masq{FullyRandom: true},
+	})
+}
+
+// link compares the name of an interface with ovn0.
+func link(key expr.MetaKey, op expr.CmpOp) []expr.Any {
+	name := make([]byte, unix.IFNAMSIZ)
+	copy(name, NodeInterface)
+	return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: name}}
 }
 
 // observeNAT reads the sets, if the rules around them are whole.
@@ -113,11 +160,12 @@ func natRulesWhole(conn *nftables.Conn) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("reading nftables rules: %w", err)
 	}
-	if len(rules) != len(families) {
+	want := natRules()
+	if len(rules) != len(want) {
 		return false, nil
 	}
-	for i, f := range families {
-		if string(rules[i].UserData) != natRulesTag+f.sources {
+	for i, r := range want {
+		if string(rules[i].UserData) != natRulesTag+r.name {
 			return false, nil
 		}
 	}
@@ -145,6 +193,12 @@ func applyNAT(plan NATPlan) error {
 	for _, f := range families {
 		if err := f.apply(conn, plan); err != nil {
 			return err
+		}
+	}
+	if plan.Rebuild {
+		chain := &nftables.Chain{Name: natChain, Table: table()}
+		for _, r := range natRules() {
+			conn.AddRule(&nftables.Rule{Table: table(), Chain: chain, UserData: []byte(natRulesTag + r.name), Exprs: r.exprs})
 		}
 	}
 	if err := conn.Flush(); err != nil {
@@ -178,9 +232,6 @@ func (f family) apply(conn *nftables.Conn, plan NATPlan) error {
 				return fmt.Errorf("changing nftables set %s: %w", change.set, err)
 			}
 		}
-	}
-	if plan.Rebuild {
-		conn.AddRule(f.rule())
 	}
 	return nil
 }
