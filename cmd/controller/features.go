@@ -27,8 +27,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Option
 	if err != nil {
 		return err
 	}
-	services, err := service.Feature(ctx, mgr.GetFieldIndexer(), o.DefaultVpc)
-	if err != nil {
+	if err := service.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	for _, add := range []func() error{
@@ -52,7 +51,8 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Option
 			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Groups: groups, Events: events}))
 		},
 		func() error { return reconcile.Register(mgr, db, namespace.Feature(c, chooser)) },
-		func() error { return reconcile.Register(mgr, db, services) },
+		func() error { return reconcile.Register(mgr, db, service.Feature(c, o.DefaultVpc)) },
+		func() error { return reconcile.Register(mgr, db, service.Variables(c)) },
 		func() error {
 			return mgr.Add(&policy.Seed{Reader: c, DB: db, Groups: groups, Log: mgr.GetLogger().WithName("seed")})
 		},

@@ -3,40 +3,86 @@ package service
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
-// serviceNameIndex finds the EndpointSlices of a Service without a look at all of them.
-const serviceNameIndex = "service"
+// Indexes, so that nothing is looked for among all Services and EndpointSlices.
+const (
+	// serviceNameIndex finds the EndpointSlices of a Service.
+	serviceNameIndex = "service"
+	// hintedIndex finds the EndpointSlices that have hints.
+	hintedIndex = "hinted"
+	// asksIndex finds the Services that by themselves ask for nodes to be looked at, or for variables.
+	asksIndex                = "asks"
+	asksNodes, asksVariables = "nodes", "variables"
+)
 
-// Feature is the Service feature; indexer makes the index of EndpointSlices that it reads.
-func Feature(ctx context.Context, indexer client.FieldIndexer, defaultVpc string) (reconcile.Feature[In], error) {
-	f := &feature{defaultVpc: defaultVpc}
-	err := indexer.IndexField(ctx, &discoveryv1.EndpointSlice{}, serviceNameIndex, func(obj client.Object) []string {
-		return []string{obj.GetLabels()[discoveryv1.LabelServiceName]}
-	})
-	if err != nil {
-		return reconcile.Feature[In]{}, fmt.Errorf("indexing EndpointSlices by Service: %w", err)
+// Index makes the indexes that the features of this package read.
+func Index(ctx context.Context, indexer client.FieldIndexer) error {
+	for _, i := range []struct {
+		obj  client.Object
+		name string
+		keys client.IndexerFunc
+	}{
+		{&discoveryv1.EndpointSlice{}, serviceNameIndex, func(obj client.Object) []string {
+			return []string{obj.GetLabels()[discoveryv1.LabelServiceName]}
+		}},
+		{&discoveryv1.EndpointSlice{}, hintedIndex, func(obj client.Object) []string {
+			if hinted(obj.(*discoveryv1.EndpointSlice)) == Cluster {
+				return nil
+			}
+			return []string{"true"}
+		}},
+		{&corev1.Service{}, asksIndex, func(obj client.Object) []string { return asks(obj.(*corev1.Service)) }},
+	} {
+		if err := indexer.IndexField(ctx, i.obj, i.name, i.keys); err != nil {
+			return fmt.Errorf("indexing %T by %s: %w", i.obj, i.name, err)
+		}
 	}
+	return nil
+}
+
+func asks(s *corev1.Service) []string {
+	var out []string
+	if preference(s) != Cluster || hasLocalPorts(s) {
+		out = append(out, asksNodes)
+	}
+	if preference(s) != Cluster || isLocal(s) {
+		out = append(out, asksVariables)
+	}
+	return out
+}
+
+// Feature is the Service feature. Index has to be called before.
+func Feature(r client.Reader, defaultVpc string) reconcile.Feature[In] {
+	f := &feature{reader: r, defaultVpc: defaultVpc}
 	return reconcile.Feature[In]{
 		Name: FeatureName,
 		For:  &corev1.Service{},
 		Watches: []reconcile.Watch{
 			{Kind: &discoveryv1.EndpointSlice{}, Map: serviceOf},
+			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{hostChanged}},
 		},
 		Workers: 4, Gather: f.gather, Translate: Translate,
-	}, nil
+	}
 }
 
-type feature struct{ defaultVpc string }
+type feature struct {
+	reader     client.Reader
+	defaultVpc string
+}
 
 // serviceOf is the Service that an EndpointSlice carries the name of.
 func serviceOf(_ context.Context, obj client.Object) []ctrl.Request {
@@ -45,6 +91,42 @@ func serviceOf(_ context.Context, obj client.Object) []ctrl.Request {
 		return nil
 	}
 	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
+}
+
+// hostChanged lets a node's coming and going through, and a change of its zone or its addresses.
+var hostChanged = predicate.Funcs{
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := hostOf(e.ObjectOld.(*corev1.Node)), hostOf(e.ObjectNew.(*corev1.Node))
+		return before.Place != after.Place || !slices.Equal(before.Addrs, after.Addrs)
+	},
+}
+
+func hostOf(n *corev1.Node) Host {
+	h := Host{Place: Place{Node: n.Name, Zone: n.Labels[corev1.LabelTopologyZone]}}
+	for _, a := range n.Status.Addresses {
+		if addr, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
+			h.Addrs = append(h.Addrs, addr)
+		}
+	}
+	return h
+}
+
+// dependents are the Services whose rows depend on the nodes.
+func (f *feature) dependents(ctx context.Context, _ client.Object) []ctrl.Request {
+	var services corev1.ServiceList
+	var slices discoveryv1.EndpointSliceList
+	if f.reader.List(ctx, &services, client.MatchingFields{asksIndex: asksNodes}) != nil ||
+		f.reader.List(ctx, &slices, client.MatchingFields{hintedIndex: "true"}) != nil {
+		return nil // the cache only fails to list while the manager stops
+	}
+	var out []ctrl.Request
+	for i := range services.Items {
+		out = append(out, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&services.Items[i])})
+	}
+	for i := range slices.Items {
+		out = append(out, serviceOf(ctx, &slices.Items[i])...)
+	}
+	return out
 }
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
@@ -57,12 +139,36 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	if vpc := svc.Annotations[v1.AnnotationVpc]; vpc != "" {
 		in.Vpc = vpc
 	}
-	var list discoveryv1.EndpointSliceList
-	if err := r.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{serviceNameIndex: key.Name}); err != nil {
-		return in, fmt.Errorf("listing endpoints of %s: %w", key, err)
+	var err error
+	if in.Slices, err = slicesOf(ctx, r, key); err != nil || !in.asksNodes() {
+		return in, err
 	}
-	for i := range list.Items {
-		in.Slices = append(in.Slices, &list.Items[i])
+	var nodes corev1.NodeList
+	if err := r.List(ctx, &nodes); err != nil {
+		return in, fmt.Errorf("listing nodes: %w", err)
+	}
+	for i := range nodes.Items {
+		in.Nodes = append(in.Nodes, hostOf(&nodes.Items[i]))
 	}
 	return in, nil
+}
+
+// asksNodes says whether the rows depend on which nodes there are.
+func (in In) asksNodes() bool {
+	if slices.Contains(asks(in.Service), asksNodes) {
+		return true
+	}
+	return slices.ContainsFunc(in.Slices, func(s *discoveryv1.EndpointSlice) bool { return hinted(s) != Cluster })
+}
+
+func slicesOf(ctx context.Context, r client.Reader, key types.NamespacedName) ([]*discoveryv1.EndpointSlice, error) {
+	var list discoveryv1.EndpointSliceList
+	if err := r.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{serviceNameIndex: key.Name}); err != nil {
+		return nil, fmt.Errorf("listing endpoints of %s: %w", key, err)
+	}
+	var out []*discoveryv1.EndpointSlice
+	for i := range list.Items {
+		out = append(out, &list.Items[i])
+	}
+	return out, nil
 }

@@ -10,10 +10,22 @@ import (
 
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[service.In] {
-		feature, err := service.Feature(t.Context(), c, "ovn-cluster")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return feature
+		index(t, c)
+		return service.Feature(c, "ovn-cluster")
 	})
+}
+
+func TestVariablesPages(t *testing.T) {
+	reconciletest.GoldenIn(t, "testdata/variables",
+		func(t *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[service.VariablesIn] {
+			index(t, c)
+			return service.Variables(c)
+		})
+}
+
+func index(t *testing.T, c *reconciletest.Cluster) {
+	t.Helper()
+	if err := service.Index(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
 }

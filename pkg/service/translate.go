@@ -1,8 +1,9 @@
 package service
 
 import (
+	"cmp"
 	"maps"
-	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
@@ -26,110 +28,165 @@ type In struct {
 	Slices []*discoveryv1.EndpointSlice
 	// Vpc is where the Service can be reached.
 	Vpc string
+	// Nodes are all nodes; read only for a Service that depends on them.
+	Nodes []Host
 }
 
-// defaultAffinity is Kubernetes' default session affinity, in seconds.
-const defaultAffinity = 10800
+// Host is a node: where it is, and its own addresses.
+type Host struct {
+	Place
+	Addrs []netip.Addr
+}
+
+// Kubernetes' default session affinity, and the longest that OVN knows, in seconds.
+const (
+	defaultAffinity = 10800
+	longestAffinity = 65535
+)
 
 // Translate makes the rows of one Service.
 func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
-	if in.Service == nil || !hasClusterIP(in.Service) {
+	if in.Service == nil || !ours(in.Service) {
 		return want, nil
 	}
-	vips := map[corev1.Protocol]map[string]string{}
-	for _, port := range in.Service.Spec.Ports {
-		protocol := port.Protocol
-		if protocol == "" {
-			protocol = corev1.ProtocolTCP
+	t := tables{}
+	refused := map[string]string{}
+	for _, a := range addresses(in.Service, in.Slices) {
+		for _, port := range in.Service.Spec.Ports {
+			in.answer(t, a, port)
 		}
-		if vips[protocol] == nil {
-			vips[protocol] = map[string]string{}
-		}
-		for _, ip := range in.Service.Spec.ClusterIPs {
-			vip := net.JoinHostPort(ip, strconv.Itoa(int(port.Port)))
-			vips[protocol][vip] = strings.Join(in.backends(port.Name, protocol, ip), ",")
+		if a.cluster && a.Scope != Cluster {
+			refused[a.String()] = ""
 		}
 	}
-	for _, protocol := range slices.Sorted(maps.Keys(vips)) {
-		name := strings.ToLower(string(protocol))
-		want.Add(balancer(in.Key, protocol), &nb.LoadBalancer{
-			Name:     in.Key + "/" + name,
-			Protocol: &name,
-			Vips:     vips[protocol],
-			Options:  options(in.Service, protocol),
-		}).Also(ovs.LoadBalancerGroupMembers.Of(vpc.Balancers(in.Vpc)).This())
+	in.answerOnNodes(t)
+	group := ovs.LoadBalancerGroupMembers.Of(vpc.Balancers(in.Vpc)).This()
+	for _, k := range slices.SortedFunc(maps.Keys(t), compareKinds) {
+		sym, row := in.row(k, t[k])
+		want.Add(sym, row).Also(group)
+	}
+	if len(refused) > 0 {
+		// Where no variable matches, nothing is near enough. Without this, the packet would go on to the node as if nobody
+		// answered for the address, and conntrack would keep a UDP client there.
+		want.Add(refuser(in.Key), &nb.LoadBalancer{
+			Name: in.Key + "/refuse", Vips: refused, Options: map[string]string{"reject": "true"},
+		}).Also(group)
 	}
 	return want, nil
 }
 
-func hasClusterIP(s *corev1.Service) bool {
-	return s.Spec.Type != corev1.ServiceTypeExternalName && s.Spec.ClusterIP != "" && s.Spec.ClusterIP != corev1.ClusterIPNone
+// kind tells the load balancers of a Service apart. Family is empty but for templates, which have one family each.
+type kind struct {
+	protocol corev1.Protocol
+	family   string
+}
+
+func compareKinds(a, b kind) int {
+	return cmp.Or(cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.family, b.family))
+}
+
+// tables are the virtual addresses and backends of each load balancer.
+type tables map[kind]map[string]string
+
+func (t tables) add(k kind, vip string, to backends) {
+	if t[k] == nil {
+		t[k] = map[string]string{}
+	}
+	t[k][vip] = strings.Join(to.texts(), ",")
+}
+
+// answer says who answers at one port of a virtual address.
+func (in In) answer(t tables, a Address, port corev1.ServicePort) {
+	all := in.backendsOf(port, a.Addr)
+	number := strconv.Itoa(int(port.Port))
+	placed := kind{protocolOf(port), subnet.Family(a.Addr)}
+	switch {
+	case a.Scope == Cluster:
+		t.add(kind{protocol: protocolOf(port)}, join(a.Addr, port.Port), all.usable())
+	case a.local:
+		for _, node := range all.homes() {
+			t.add(placed, "^"+variable(a.Addr, Node, node)+":"+number, all.on(node))
+		}
+	default:
+		for _, host := range in.Nodes {
+			p := host.Place
+			if a.Scope == Zone {
+				p.Node = ""
+			}
+			vip := "^" + variable(a.Addr, a.Scope, p.name(a.Scope)) + ":" + number
+			if _, done := t[placed][vip]; !done {
+				t.add(placed, vip, all.near(p))
+			}
+		}
+	}
+}
+
+// answerOnNodes answers for ports of nodes behind which are the endpoints of that node only: the caller is to keep its
+// source, and kube-proxy's answer would not find back to kube-proxy. All other ports of nodes are left to it.
+func (in In) answerOnNodes(t tables) {
+	if !hasLocalPorts(in.Service) {
+		return
+	}
+	families := map[bool]bool{} // by "is IPv6"
+	for _, ip := range parse(in.Service.Spec.ClusterIPs) {
+		families[ip.Is6()] = true
+	}
+	for _, host := range in.Nodes {
+		for _, a := range host.Addrs {
+			for _, port := range in.Service.Spec.Ports {
+				if port.NodePort != 0 && families[a.Is6()] {
+					t.add(kind{protocol: protocolOf(port)}, join(a, port.NodePort), in.backendsOf(port, a).on(host.Node))
+				}
+			}
+		}
+	}
+}
+
+func join(a netip.Addr, port int32) string {
+	return netip.AddrPortFrom(a, uint16(port)).String() //nolint:gosec // the API server holds it below 65536
+}
+
+func protocolOf(p corev1.ServicePort) corev1.Protocol {
+	return cmp.Or(p.Protocol, corev1.ProtocolTCP)
+}
+
+// row is one load balancer.
+func (in In) row(k kind, vips map[string]string) (ovs.Sym, *nb.LoadBalancer) {
+	protocol := strings.ToLower(string(k.protocol))
+	lb := &nb.LoadBalancer{Name: in.Key + "/" + protocol, Protocol: &protocol, Vips: vips, Options: options(k.protocol)}
+	sticky := in.Service.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
+	if k.family == "" {
+		if sticky {
+			lb.Options["affinity_timeout"] = strconv.Itoa(affinity(in.Service))
+		}
+		return balancer(in.Key, k.protocol), lb
+	}
+	lb.Name += "/by-place-" + k.family
+	lb.Options["template"], lb.Options["address-family"] = "true", "ip"+k.family
+	if sticky {
+		// OVN 25.03 loses the backend's port when an IPv4 template has an affinity_timeout. A choice by the client's
+		// address stays the same for as long as the backends do.
+		lb.SelectionFields = []string{map[string]string{"v4": "ip_src", "v6": "ipv6_src"}[k.family]}
+	}
+	return placedBalancer(in.Key, k.protocol, k.family), lb
 }
 
 // options are those of ovn-nb(5), Load_Balancer. A Service without endpoints refuses connections rather than letting
 // them time out.
-func options(s *corev1.Service, protocol corev1.Protocol) map[string]string {
+func options(protocol corev1.Protocol) map[string]string {
 	o := map[string]string{"reject": "true"}
 	if protocol == corev1.ProtocolUDP {
 		// UDP has no end of a connection: without this, clients stay with a backend that is gone.
 		o["ct_flush"] = "true"
 	}
-	if s.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
-		timeout := int32(defaultAffinity)
-		if c := s.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
-			timeout = *c.ClientIP.TimeoutSeconds
-		}
-		o["affinity_timeout"] = strconv.Itoa(int(timeout))
-	}
 	return o
 }
 
-// backends are the endpoints of one port in the family of vip, sorted. While none is ready, those that still serve
-// although they are terminating stand in, as KEP-1669 asks.
-func (in In) backends(port string, protocol corev1.Protocol, vip string) []string {
-	var ready, draining []string
-	family := discoveryv1.AddressTypeIPv4
-	if strings.Contains(vip, ":") {
-		family = discoveryv1.AddressTypeIPv6
+// affinity is for how long a client stays with its backend, in seconds.
+func affinity(s *corev1.Service) int {
+	if c := s.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
+		return min(int(*c.ClientIP.TimeoutSeconds), longestAffinity)
 	}
-	for _, slice := range in.Slices {
-		if slice.AddressType != family {
-			continue
-		}
-		number := portNumber(slice, port, protocol)
-		if number == "" {
-			continue
-		}
-		for _, e := range slice.Endpoints {
-			to := &ready
-			switch c := e.Conditions; {
-			case c.Ready == nil || *c.Ready:
-			case c.Serving != nil && *c.Serving && c.Terminating != nil && *c.Terminating:
-				to = &draining
-			default:
-				continue
-			}
-			for _, address := range e.Addresses {
-				*to = append(*to, net.JoinHostPort(address, number))
-			}
-		}
-	}
-	if len(ready) == 0 {
-		ready = draining
-	}
-	slices.Sort(ready)
-	return slices.Compact(ready)
-}
-
-// portNumber is the target port that a slice has for a Service's port, or "".
-func portNumber(slice *discoveryv1.EndpointSlice, name string, protocol corev1.Protocol) string {
-	for _, p := range slice.Ports {
-		named := p.Name != nil && *p.Name == name || p.Name == nil && name == ""
-		spoken := p.Protocol != nil && *p.Protocol == protocol || p.Protocol == nil && protocol == corev1.ProtocolTCP
-		if named && spoken && p.Port != nil {
-			return strconv.Itoa(int(*p.Port))
-		}
-	}
-	return ""
+	return defaultAffinity
 }
