@@ -226,6 +226,7 @@ func TestHostPortsOfOneNumber(t *testing.T) {
 		t.Errorf("by UDP %v answers", got)
 	}
 	fetchFromNode(t, there, url(address, port, "/hostname"), "tcp")
+	fetchFromNode(t, here, url(address, port, "/hostname"), "tcp")
 	fetchFromNode(t, there, url("127.0.0.1", port, "/hostname")+" --interface "+address, "loopback")
 
 	elsewhere := cluster.Namespace(t, nil)
