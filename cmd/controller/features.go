@@ -30,6 +30,10 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Option
 	if err := service.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	policies, err := policy.Served(mgr.GetScheme(), mgr.GetRESTMapper())
+	if err != nil {
+		return err
+	}
 	for _, add := range []func() error{
 		func() error { return metrics.Registry.Register(pools) },
 		func() error { return mgr.Add(&bootstrap{client: c, options: o}) },
@@ -54,11 +58,16 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Option
 		func() error { return reconcile.Register(mgr, db, service.Feature(c, o.DefaultVpc)) },
 		func() error { return reconcile.Register(mgr, db, service.Variables(c)) },
 		func() error {
-			return mgr.Add(&policy.Seed{Reader: c, DB: db, Groups: groups, Log: mgr.GetLogger().WithName("seed")})
+			return mgr.Add(&policy.Seed{Reader: c, DB: db, Groups: groups, Kinds: policies, Log: mgr.GetLogger().WithName("seed")})
 		},
 		func() error { return reconcile.Register(mgr, db, group.Feature(groups)) },
 		func() error {
-			return reconcile.Register(mgr, db, policy.NetworkPolicies(policy.Parts{Client: c, Groups: groups, Events: events}))
+			for _, f := range policy.Features(policy.Parts{Client: c, Groups: groups, Events: events, Kinds: policies}) {
+				if err := reconcile.Register(mgr, db, f); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 		func() error { return ip.Register(mgr) },
 	} {

@@ -21,6 +21,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/policy"
 )
 
 // The lease is short because a standby is warm: it has every object and the whole northbound database in memory. Traffic
@@ -67,7 +68,7 @@ func run(ctx context.Context, o *Options) error {
 
 func newManager(config *rest.Config, o *Options) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme, policy.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("building the scheme: %w", err)
 		}

@@ -2,12 +2,12 @@ package policy
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,9 +22,6 @@ import (
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
-// NetworkPolicyName is the Owner.Feature of a NetworkPolicy's rows.
-const NetworkPolicyName = "networkpolicy"
-
 // Parts are what the features of policies work with.
 type Parts struct {
 	// Client writes statuses.
@@ -33,40 +30,8 @@ type Parts struct {
 	Groups *group.Registry
 	// Events tells users what is wrong with a policy.
 	Events recorder.EventRecorder
-}
-
-// kind is one of the APIs.
-type kind struct {
-	name  string
-	empty func() client.Object
-	parse func(client.Object) (Policy, reconcile.Problems)
-	// list reads all policies of the kind.
-	list func(context.Context, client.Reader) ([]client.Object, error)
-}
-
-var networkPolicies = kind{
-	name:  NetworkPolicyName,
-	empty: func() client.Object { return &networkingv1.NetworkPolicy{} },
-	parse: func(obj client.Object) (Policy, reconcile.Problems) {
-		return ParseNetworkPolicy(obj.(*networkingv1.NetworkPolicy))
-	},
-	list: func(ctx context.Context, r client.Reader) ([]client.Object, error) {
-		var list networkingv1.NetworkPolicyList
-		err := r.List(ctx, &list)
-		return pointers(list.Items), err
-	},
-}
-
-// pointers are the items of a list as objects.
-func pointers[T any, P interface {
-	*T
-	client.Object
-}](items []T) []client.Object {
-	out := make([]client.Object, len(items))
-	for i := range items {
-		out[i] = P(&items[i])
-	}
-	return out
+	// Kinds are the APIs.
+	Kinds Kinds
 }
 
 const (
@@ -76,10 +41,14 @@ const (
 	statusDelay = time.Second
 )
 
-// NetworkPolicies is the feature of NetworkPolicies.
-func NetworkPolicies(parts Parts) reconcile.Feature[In] {
-	f := &feature{Parts: parts, kind: networkPolicies, waits: newWaits()}
-	return f.feature(edited(annotationsOfUsers))
+// Features are one for each of the APIs.
+func Features(parts Parts) []reconcile.Feature[In] {
+	var out []reconcile.Feature[In]
+	for _, k := range parts.Kinds {
+		f := &feature{Parts: parts, kind: k, waits: newWaits()}
+		out = append(out, f.feature())
+	}
+	return out
 }
 
 // feature is the kind at work.
@@ -89,12 +58,9 @@ type feature struct {
 	waits *waits
 }
 
-func (f *feature) feature(when predicate.Predicate) reconcile.Feature[In] {
-	return reconcile.Feature[In]{
-		Name:    f.name,
-		For:     f.empty(),
-		When:    when,
-		Watches: []reconcile.Watch{{Kind: &corev1.Node{}, Map: f.whenNode, When: []predicate.Predicate{addressesChanged}}},
+func (f *feature) feature() reconcile.Feature[In] {
+	out := reconcile.Feature[In]{
+		Name: f.name,
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: f.Groups.Users(), Enqueue: f.enqueue(0)},
 			&reconcile.FeedSource{Feed: f.Groups.Counts(), Enqueue: f.enqueue(statusDelay)},
@@ -102,6 +68,11 @@ func (f *feature) feature(when predicate.Predicate) reconcile.Feature[In] {
 		},
 		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
+	if f.served {
+		out.For, out.When = f.empty(), edited(annotationsOfUsers)
+		out.Watches = []reconcile.Watch{{Kind: &corev1.Node{}, Map: f.whenNode, When: []predicate.Predicate{nodeChanged}}}
+	}
+	return out
 }
 
 // enqueue takes the owners of this kind out of a feed.
@@ -126,11 +97,11 @@ var annotationsOfUsers = []string{
 	v1.AnnotationPolicyLog, v1.AnnotationPolicyLogActions, v1.AnnotationPolicyLogRate, v1.AnnotationPolicyEnforcement, v1.AnnotationPolicyFor,
 }
 
-// addressesChanged lets through nodes that come, go, or have other addresses than before.
-var addressesChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+// nodeChanged lets through nodes that come, go, or have other addresses or labels than before.
+var nodeChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	before, after := e.ObjectOld.(*corev1.Node), e.ObjectNew.(*corev1.Node)
 	return !slices.Equal(before.Status.Addresses, after.Status.Addresses) ||
-		before.Annotations[v1.AnnotationIPAddress] != after.Annotations[v1.AnnotationIPAddress]
+		before.Annotations[v1.AnnotationIPAddress] != after.Annotations[v1.AnnotationIPAddress] || !maps.Equal(before.Labels, after.Labels)
 }}
 
 // whenNode looks again at the policies that let in networks: the node may be within them.
@@ -150,7 +121,8 @@ func (f *feature) whenNode(ctx context.Context, _ client.Object) []ctrl.Request 
 
 // speaksOfHosts says whether the policy's rows depend on the addresses of nodes.
 func (p *Policy) speaksOfHosts() bool {
-	return slices.ContainsFunc(p.Ingress.Rules, func(r Rule) bool { return len(r.Peers.Networks) > 0 })
+	return slices.ContainsFunc(p.Ingress.Rules, func(r Rule) bool { return len(r.Peers.Networks) > 0 }) ||
+		slices.ContainsFunc(p.Egress.Rules, func(r Rule) bool { return len(r.Peers.Nodes) > 0 })
 }
 
 func (f *feature) owner(key string) ovs.Owner { return ovs.Owner{Feature: f.name, Key: key} }

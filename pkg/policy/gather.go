@@ -18,7 +18,7 @@ import (
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
 	in := In{Owner: f.owner(reconcile.Key(key))}
-	if err := f.Groups.AwaitSeed(ctx); err != nil {
+	if err := f.Groups.AwaitSeed(ctx); err != nil || !f.served {
 		return in, err
 	}
 	obj := f.empty()
@@ -86,7 +86,7 @@ func hosts(ctx context.Context, r client.Reader) ([]Host, error) {
 		if err != nil {
 			continue // its own feature writes it anew
 		}
-		h := Host{}
+		h := Host{Labels: node.Labels}
 		for _, a := range []netip.Addr{join.V4, join.V6} {
 			if a.IsValid() {
 				h.Join = append(h.Join, a)

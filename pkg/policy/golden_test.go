@@ -16,14 +16,23 @@ import (
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 )
 
-// On a page all pods have their ports, and join the groups that they are asked to.
+// The option kind says which policies of a page are looked at. On a page all pods have their ports, and join the groups that they are asked to.
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[policy.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[policy.In] {
 		groups := group.NewRegistry()
 		groups.Seeded()
-		f := policy.NetworkPolicies(policy.Parts{Client: c, Groups: groups, Events: &c.Events})
-		f.Gather = settling(t, c, groups, f.Gather)
-		return f
+		kinds, err := policy.Served(c.Scheme(), c.RESTMapper())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range policy.Features(policy.Parts{Client: c, Groups: groups, Events: &c.Events, Kinds: kinds}) {
+			if f.Name == page.Option("kind", policy.NetworkPolicyName) {
+				f.Gather = settling(t, c, groups, f.Gather)
+				return f
+			}
+		}
+		t.Fatal("there is no such kind of policy")
+		return reconcile.Feature[policy.In]{}
 	})
 }
 

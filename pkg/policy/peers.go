@@ -2,9 +2,11 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"go4.org/netipx"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ovs"
@@ -49,7 +51,7 @@ var (
 // networks are the rule's networks of one family as they stand in a match: one by one, or as the name of a set of them.
 func (t *translation) networks(w way, r Rule, f family) []string {
 	var texts []string
-	for _, p := range t.withHosts(w, r.Peers.Networks) {
+	for _, p := range t.addresses(w, r.Peers) {
 		if p.Addr().Is4() == f.is4 {
 			texts = append(texts, text(p))
 		}
@@ -79,26 +81,22 @@ func text(p netip.Prefix) string {
 	return p.String()
 }
 
-// withHosts adds the join addresses of the nodes that the networks contain: a process of a node calls pods from there.
-func (t *translation) withHosts(w way, networks []netip.Prefix) []netip.Prefix {
-	if w.name != ingress.name || len(networks) == 0 {
-		return networks
-	}
+// addresses are the networks among peers, and the addresses of the nodes that they mean.
+func (t *translation) addresses(w way, peers Peers) []netip.Prefix {
 	var extra []netip.Addr
 	for _, h := range t.Hosts {
-		for _, known := range h.Known {
-			for _, join := range h.Join {
-				if join.Is4() == known.Is4() && contains(networks, known) && !contains(networks, join) {
-					extra = append(extra, join)
-				}
-			}
+		switch {
+		case w.name == ingress.name:
+			extra = append(extra, h.within(peers.Networks)...)
+		case slices.ContainsFunc(peers.Nodes, h.matches):
+			extra = append(append(extra, h.Known...), h.Join...)
 		}
 	}
 	if len(extra) == 0 {
-		return networks
+		return peers.Networks
 	}
 	var all netipx.IPSetBuilder
-	for _, n := range networks {
+	for _, n := range peers.Networks {
 		all.AddPrefix(n)
 	}
 	for _, a := range extra {
@@ -106,16 +104,30 @@ func (t *translation) withHosts(w way, networks []netip.Prefix) []netip.Prefix {
 	}
 	set, err := all.IPSet()
 	if err != nil {
-		return networks // it only fails for what ParsePrefix does not make
+		return peers.Networks // it only fails for what ParsePrefix does not make
 	}
 	return set.Prefixes()
 }
 
-func contains(networks []netip.Prefix, a netip.Addr) bool {
-	for _, n := range networks {
-		if n.Contains(a) {
-			return true
+// within are the join addresses of a node whose known ones are within networks: its processes call pods from there.
+func (h Host) within(networks []netip.Prefix) []netip.Addr {
+	var out []netip.Addr
+	for _, known := range h.Known {
+		for _, join := range h.Join {
+			if join.Is4() == known.Is4() && contains(networks, known) && !contains(networks, join) {
+				out = append(out, join)
+			}
 		}
 	}
-	return false
+	return out
+}
+
+// matches says whether a label selector takes the node. What cannot be read was refused when it was parsed.
+func (h Host) matches(selector string) bool {
+	s, err := labels.Parse(selector)
+	return err == nil && s.Matches(labels.Set(h.Labels))
+}
+
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }

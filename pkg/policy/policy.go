@@ -63,6 +63,8 @@ type Peers struct {
 	Groups []group.Selector
 	// Networks are addresses, without any overlap, those of IPv4 first.
 	Networks []netip.Prefix
+	// Nodes are the addresses of nodes, by label selectors of theirs.
+	Nodes []string
 }
 
 // Ports are destination ports.

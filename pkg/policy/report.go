@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -37,26 +40,31 @@ func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, out
 		f.waits.end(in.Owner)
 		return nil
 	}
-	var told status
-	if text := in.Object.GetAnnotations()[v1.AnnotationPolicyStatus]; text != "" {
-		_ = json.Unmarshal([]byte(text), &told) // what cannot be read is written anew
-	}
 	if out.Waiting != nil || out.Err != nil {
 		// Mostly it is over in a moment, and who is in force stays so.
-		if told.InForce && told.Generation == in.Object.GetGeneration() || f.waits.short(in.Owner) {
+		if f.inForce(in.Object) || f.waits.short(in.Owner) {
 			return nil
 		}
 	} else {
 		f.waits.end(in.Owner)
 	}
 	now := f.status(in, out)
-	if now == told {
-		return nil
-	}
-	if now.Reason == v1.ReasonInvalid && (now.Message != told.Message || now.Reason != told.Reason) {
+	news, err := f.tell(ctx, in.Object, now)
+	if news && now.Reason == v1.ReasonInvalid {
 		f.Events.Eventf(in.Object, nil, "Warning", "InvalidPolicy", "Translate", "%s", shorten(now.Message))
 	}
-	return f.tell(ctx, in.Object, now)
+	return err
+}
+
+// inForce says whether a policy has been told that it is in force as it reads now.
+func (f *feature) inForce(obj client.Object) bool {
+	if f.conditions != nil {
+		c := meta.FindStatusCondition(*f.conditions(obj), string(v1.ConditionReady))
+		return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == obj.GetGeneration()
+	}
+	var told status
+	err := json.Unmarshal([]byte(obj.GetAnnotations()[v1.AnnotationPolicyStatus]), &told)
+	return err == nil && told.InForce && told.Generation == obj.GetGeneration()
 }
 
 func (f *feature) status(in In, out reconcile.Outcome) status {
@@ -84,26 +92,54 @@ func shorten(text string) string {
 	return text
 }
 
-// tell writes the status where kubectl describe shows it: a NetworkPolicy has no status of its own.
-func (f *feature) tell(ctx context.Context, obj client.Object, s status) error {
+// tell writes the status where kubectl describe shows it, if it is news.
+func (f *feature) tell(ctx context.Context, obj client.Object, s status) (news bool, err error) {
+	if f.conditions != nil {
+		news, err = f.tellCondition(ctx, obj, s)
+	} else {
+		news, err = f.tellAnnotation(ctx, obj, s)
+	}
+	switch {
+	case errors.IsNotFound(err), errors.IsConflict(err):
+		return false, nil // the policy is gone, or another by now: its event is on the way
+	case err != nil:
+		return false, fmt.Errorf("telling the policy how it is: %w", err)
+	}
+	return news, nil
+}
+
+func (f *feature) tellCondition(ctx context.Context, obj client.Object, s status) (bool, error) {
+	changed := obj.DeepCopyObject().(client.Object)
+	c := metav1.Condition{
+		Type: string(v1.ConditionReady), Status: metav1.ConditionFalse, ObservedGeneration: s.Generation,
+		Reason: s.Reason, Message: s.Message,
+	}
+	if s.InForce {
+		c.Status = metav1.ConditionTrue
+		c.Message = strings.TrimSuffix(fmt.Sprintf("in force for %d pods on %d nodes; %s", s.Pods, s.Nodes, s.Message), "; ")
+	}
+	if c.Reason == "" {
+		c.Reason = v1.ReasonProgrammed
+	}
+	if !meta.SetStatusCondition(f.conditions(changed), c) {
+		return false, nil
+	}
+	return true, f.Client.Status().Patch(ctx, changed, client.MergeFrom(obj))
+}
+
+// tellAnnotation is for NetworkPolicies, which have no status of their own.
+func (f *feature) tellAnnotation(ctx context.Context, obj client.Object, s status) (bool, error) {
 	text, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encoding the status: %w", err)
+	if err != nil || obj.GetAnnotations()[v1.AnnotationPolicyStatus] == string(text) {
+		return false, err
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"uid": obj.GetUID(), "annotations": map[string]string{v1.AnnotationPolicyStatus: string(text)},
 	}})
 	if err != nil {
-		return fmt.Errorf("encoding the status: %w", err)
+		return false, err
 	}
-	err = f.Client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch))
-	if errors.IsNotFound(err) || errors.IsConflict(err) {
-		return nil // the policy is gone, or another by now: its event is on the way
-	}
-	if err != nil {
-		return fmt.Errorf("telling the policy how it is: %w", err)
-	}
-	return nil
+	return true, f.Client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch))
 }
 
 // waits tells the waits that are over in a moment from those that users should know of.

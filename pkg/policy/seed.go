@@ -25,11 +25,9 @@ type Seed struct {
 	Reader client.Reader
 	DB     *ovs.DB
 	Groups *group.Registry
+	Kinds  Kinds
 	Log    logr.Logger
 }
-
-// kinds are all of them.
-var kinds = []kind{networkPolicies}
 
 // Start implements manager.Runnable.
 func (s *Seed) Start(ctx context.Context) error {
@@ -46,7 +44,7 @@ func (s *Seed) Start(ctx context.Context) error {
 		s.Groups.SetNamespace(namespaces.Items[i].Name, namespaces.Items[i].Labels)
 	}
 	made := s.made()
-	for _, k := range kinds {
+	for _, k := range s.Kinds {
 		s.useCommitted(k, made)
 		if err := s.useWanted(ctx, k); err != nil {
 			return err
@@ -104,6 +102,9 @@ func (s *Seed) useCommitted(k kind, made map[string]group.Selector) {
 }
 
 func (s *Seed) useWanted(ctx context.Context, k kind) error {
+	if !k.served {
+		return nil
+	}
 	all, err := k.list(ctx, s.Reader)
 	if err != nil {
 		return fmt.Errorf("listing the policies of %s: %w", k.name, err)

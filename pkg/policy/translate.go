@@ -13,6 +13,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/vpc"
 )
 
 // In is all that a policy's rows depend on.
@@ -33,9 +34,10 @@ type In struct {
 	Problems reconcile.Problems
 }
 
-// Host is a node's addresses.
+// Host is a node.
 type Host struct {
-	// Known are those that users know it by, Join those on the join subnet.
+	Labels map[string]string
+	// Known are the addresses that users know it by, Join those on the join subnet.
 	Known, Join []netip.Addr
 }
 
@@ -121,7 +123,7 @@ func (t *translation) named(w way, r Rule, port group.NamedPort) {
 		on, only, groups := byNumber[n][0], r, r.Peers.Groups
 		if w.name == egress.name {
 			on, groups = t.Policy.Subject, byNumber[n]
-			only.Anyone, only.Peers.Networks = false, nil
+			only.Anyone, only.Peers = false, Peers{}
 		}
 		peers, some := t.peers(w, only, groups)
 		if !some {
@@ -152,7 +154,7 @@ func (t *translation) addACL(w way, a acl) {
 		match = "(" + match + ")"
 	}
 	row := &nb.ACL{
-		Direction: w.direction, Tier: t.Policy.Tier, Priority: a.priority, Action: verdict(a.action), Options: w.options,
+		Direction: w.direction, Tier: t.Policy.Tier, Priority: a.priority, Action: t.verdict(a.action), Options: w.options,
 		Match: fmt.Sprintf("%s == @%s && %s", w.port, name, match), Name: aclName(sym),
 	}
 	if t.Policy.Log.Actions[a.action] {
@@ -166,11 +168,12 @@ func (t *translation) addACL(w way, a acl) {
 	t.want.Add(sym, row).In(ovs.GroupACLs.Of(group.Sym(name)))
 }
 
-func verdict(a Action) nb.ACLAction {
-	switch a {
-	case Accept:
+func (t *translation) verdict(a Action) nb.ACLAction {
+	switch {
+	case a == Accept, a == Pass && t.Policy.Tier == vpc.BaselineTier:
+		// Nothing comes after the last tier: what it passes is allowed. Said so, it is remembered too.
 		return nb.ACLActionAllowRelated
-	case Pass:
+	case a == Pass:
 		return nb.ACLActionPass
 	default:
 		return nb.ACLActionDrop

@@ -15,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 )
@@ -36,13 +38,15 @@ var _ client.FieldIndexer = (*Cluster)(nil)
 func NewCluster(t *testing.T) *Cluster {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme, v1alpha1.Install, v1alpha2.Install} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
 	}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper(scheme)).
-		WithStatusSubresource(&v1.Subnet{}, &v1.Vpc{}, &corev1.Pod{}, &corev1.Node{})
+		WithStatusSubresource(
+			&v1.Subnet{}, &v1.Vpc{}, &corev1.Pod{}, &corev1.Node{},
+			&v1alpha2.ClusterNetworkPolicy{}, &v1alpha1.AdminNetworkPolicy{}, &v1alpha1.BaselineAdminNetworkPolicy{})
 	return &Cluster{scheme: scheme, builder: builder}
 }
 
@@ -51,13 +55,19 @@ func mapper(scheme *runtime.Scheme) meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(scheme.PrioritizedVersionsAllGroups())
 	for gvk := range scheme.AllKnownTypes() {
 		scope := meta.RESTScopeNamespace
-		if gvk.GroupVersion() == v1.GroupVersion || slices.Contains([]string{"Node", "Namespace"}, gvk.Kind) {
+		if gvk.GroupVersion() == v1.GroupVersion || gvk.Group == v1alpha2.GroupName || slices.Contains([]string{"Node", "Namespace"}, gvk.Kind) {
 			scope = meta.RESTScopeRoot
 		}
 		m.Add(gvk, scope)
 	}
 	return m
 }
+
+// RESTMapper and Scheme know the kinds of the cluster; they can be asked before Load.
+func (c *Cluster) RESTMapper() meta.RESTMapper { return mapper(c.scheme) }
+
+// Scheme is described at RESTMapper.
+func (c *Cluster) Scheme() *runtime.Scheme { return c.scheme }
 
 // IndexField implements client.FieldIndexer.
 func (c *Cluster) IndexField(_ context.Context, obj client.Object, field string, extract client.IndexerFunc) error {

@@ -36,10 +36,11 @@ func snap(t *testing.T, c *Cluster, like client.Object, key types.NamespacedName
 	if err != nil {
 		t.Fatal(err)
 	}
-	conditions, _, err := unstructured.NestedSlice(fields, "status", "conditions")
+	field, _, err := unstructured.NestedFieldNoCopy(fields, "status", "conditions")
 	if err != nil {
 		t.Fatal(err)
 	}
+	conditions, _ := field.([]any) // null where the type writes an empty list so
 	unstructured.RemoveNestedField(fields, "status", "conditions")
 	unstructured.RemoveNestedField(fields, "metadata", "resourceVersion")
 	unstructured.RemoveNestedField(fields, "metadata", "generation")
