@@ -22,6 +22,8 @@ import (
 	"github.com/woven-cni/woven/test/e2e/framework"
 )
 
+type networkPolicySpec = networkingv1.NetworkPolicySpec
+
 // ingressTo is a policy that isolates pods from all but the peers of its rules.
 func ingressTo(app string, rules ...networkingv1.NetworkPolicyIngressRule) *networkingv1.NetworkPolicy {
 	return &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "to-" + app}, Spec: networkingv1.NetworkPolicySpec{
@@ -276,17 +278,87 @@ func TestPolicyStopsEstablishedConnections(t *testing.T) {
 					ns.Stream("tcp", client, server, 20*time.Millisecond),
 					ns.Stream("udp", client, server, 20*time.Millisecond),
 				}
+				must(t, cluster.Synced(within(t, time.Minute, "the sync"))) // meanwhile answers come
 				p := policy.DeepCopy()
 				began := time.Now()
 				addPolicy(t, ns, p)
 				took := time.Since(began)
 				for _, s := range streams {
 					r := s.Stop()
+					if r.Received == 0 {
+						t.Error("there were no answers before the denial")
+					}
 					if lasted := r.LastAnswer.Sub(began); lasted > time.Second {
 						t.Errorf("answers came for %s after the denial, which was in force after %s", lasted, took)
 					}
 				}
 			})
+		}
+	}
+}
+
+// A pod is under its policies before it can send its first packet.
+func TestPolicyBeforeFirstPacket(t *testing.T) {
+	ns := cluster.Namespace(t, nil)
+	server := framework.Server("server", framework.On(there))
+	ns.Start(server)
+	addPolicy(t, ns, egressFrom("eager"))
+	knock := fmt.Sprintf("for i in 1 2 3 4 5 6 7 8 9 10; do /agnhost connect %s --timeout=100ms && echo THROUGH; done; echo TRIED",
+		net.JoinHostPort(server.Status.PodIP, strconv.Itoa(framework.HTTPPort)))
+	for i := range 5 {
+		eager := framework.Server(fmt.Sprint("eager-", i), framework.On(here), framework.Labelled("app", "eager"))
+		eager.Spec.Containers[0].Command = []string{"sh", "-c", knock}
+		eager.Spec.Containers[0].Args = nil
+		eager.Spec.RestartPolicy = corev1.RestartPolicyNever
+		ns.Add(eager)
+		done := func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded }
+		_, err := framework.AwaitOne(within(t, time.Minute, "the end of "+eager.Name), cluster, &corev1.PodList{}, client.ObjectKeyFromObject(eager), done)
+		must(t, err)
+		said := do[string](t)(cluster.Logs(t.Context(), eager))
+		if strings.Contains(said, "THROUGH") || !strings.Contains(said, "TRIED") {
+			t.Errorf("%s says %q", eager.Name, said)
+		}
+	}
+}
+
+// What northd computes anew for policies is what OVN 25.03 cannot do by the difference: docs/adr/0007 has the budget.
+func TestPolicyRecomputes(t *testing.T) {
+	ns := cluster.Namespace(t, nil)
+	ns.Start(framework.Idle("server", framework.On(here)), framework.Idle("friend", framework.On(here)))
+	p := ingressTo("server", letIn(podPeer("app", "friend")))
+	// What it costs comes in steps, each in a transaction; northd may take several at once.
+	for _, step := range []struct {
+		name string
+		// lflow is how often the logical flows of all switches may be computed anew.
+		lflow int
+		do    func()
+	}{
+		{"a policy with new groups", 3, func() { addPolicy(t, ns, p) }},
+		{"an edit with the same groups", 1, func() {
+			editPolicy(t, p, func(spec *networkingv1.NetworkPolicySpec) {
+				spec.Ingress[0].Ports = []networkingv1.NetworkPolicyPort{tcpPort(intstr.FromInt32(80))}
+			})
+		}},
+		{"pods that join and leave groups", 0, func() {
+			more := []*corev1.Pod{framework.Idle("server-2", framework.Labelled("app", "server")), framework.Idle("friend-2", framework.Labelled("app", "friend"))}
+			ns.Start(more...)
+			ns.Stop(more...)
+		}},
+		{"the end of the policy", 3, func() {
+			must(t, cluster.Delete(t.Context(), p))
+		}},
+	} {
+		must(t, cluster.Synced(within(t, time.Minute, "the sync")))
+		before := do[map[string]int](t)(cluster.Recomputes(t.Context()))
+		step.do()
+		must(t, cluster.Synced(within(t, time.Minute, "the sync")))
+		after := do[map[string]int](t)(cluster.Recomputes(t.Context()))
+		t.Logf("%s: northd %d, lflow %d", step.name, after["northd"]-before["northd"], after["lflow"]-before["lflow"])
+		if n := after["northd"] - before["northd"]; n > 0 {
+			t.Errorf("%s: all was computed anew %d times", step.name, n)
+		}
+		if n := after["lflow"] - before["lflow"]; n > step.lflow {
+			t.Errorf("%s: the logical flows were computed anew %d times, and %d is the most", step.name, n, step.lflow)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
@@ -57,4 +58,17 @@ func (c *Cluster) exec(ctx context.Context, p process) error {
 		return fmt.Errorf("making an executor: %w", err)
 	}
 	return executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: p.In, Stdout: p.Out, Stderr: p.Err})
+}
+
+// Logs is all that a pod's first container has printed.
+func (c *Cluster) Logs(ctx context.Context, pod *corev1.Pod) (string, error) {
+	set, err := kubernetes.NewForConfig(c.Config)
+	if err != nil {
+		return "", fmt.Errorf("making a client: %w", err)
+	}
+	text, err := set.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+	if err != nil {
+		return "", fmt.Errorf("reading the log of %s: %w", pod.Name, err)
+	}
+	return string(text), nil
 }

@@ -144,6 +144,47 @@ func (s *Stream) Stop() StreamReport {
 	return r
 }
 
+// Change is the time from which on calls are answered, or are not.
+type Change struct {
+	At       time.Time
+	Answered bool
+}
+
+// WatchAnswers calls a pod that echoes on EchoPort at a steady pace, and hands each change of whether it answers to changed,
+// until ctx ends. The pod from has the probe; see Install.
+func (c *Cluster) WatchAnswers(ctx context.Context, from, to *corev1.Pod, every time.Duration, changed func(Change)) error {
+	in, done := io.Pipe()
+	defer done.Close()
+	out, lines := io.Pipe()
+	go func() {
+		decoder := json.NewDecoder(out)
+		for {
+			var change Change
+			if decoder.Decode(&change) != nil {
+				return // the end
+			}
+			changed(change)
+		}
+	}()
+	defer lines.Close()
+	return c.exec(ctx, process{
+		Pod: from, Container: from.Spec.Containers[0].Name, Command: []string{probePath, "watch", echoAt(to), every.String()},
+		In: in, Out: lines, Err: io.Discard,
+	})
+}
+
+// Install puts the probe into a pod.
+func (c *Cluster) Install(ctx context.Context, p *corev1.Pod) error {
+	return c.put(ctx, p, probePath, c.probe)
+}
+
+// Serve makes a pod with the probe answer TCP and UDP on EchoPort until ctx ends.
+func (c *Cluster) Serve(ctx context.Context, p *corev1.Pod) error {
+	return c.exec(ctx, process{
+		Pod: p, Container: p.Spec.Containers[0].Name, Command: []string{probePath, "echo", strconv.Itoa(EchoPort)}, Out: io.Discard, Err: io.Discard,
+	})
+}
+
 // SendSized sends one packet of an exact size that nobody may cut up, from a pod to another that Echoes.
 func (n *Namespace) SendSized(ctx context.Context, from, to *corev1.Pod, size int) error {
 	_, err := n.Exec(ctx, from, probePath, "size", echoAt(to), strconv.Itoa(size))

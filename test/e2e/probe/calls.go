@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -19,10 +20,16 @@ const answering = time.Second
 type calls struct {
 	Address string
 	Every   time.Duration
+	book    book
+}
+
+// book hears what became of each call.
+type book interface {
+	answered(number uint64, sent time.Time, yes bool)
+	outcome(sent int) outcome
 }
 
 func (c calls) run(ctx context.Context) (outcome, error) {
-	book := &ledger{seen: map[uint64]bool{}}
 	tick := time.NewTicker(c.Every)
 	defer tick.Stop()
 	fmt.Fprintln(os.Stderr, "streaming")
@@ -35,25 +42,64 @@ func (c calls) run(ctx context.Context) (outcome, error) {
 		case <-tick.C:
 		}
 		number := uint64(sent)
-		open.Go(func() { call(c.Address, number, book) })
+		open.Go(func() {
+			began := time.Now()
+			c.book.answered(number, began, call(c.Address, number))
+		})
 		sent++
 	}
 	open.Wait()
-	return outcome{Sent: sent, Received: book.count(), Missing: book.missing(sent), LongestGap: book.gap, LastAnswer: book.last}, nil
+	return c.book.outcome(sent), nil
 }
 
-// call sends one number and notes it when it comes back. Whatever goes wrong is a loss, which the count shows.
-func call(address string, number uint64, book *ledger) {
+// call sends one number and says whether it came back. Whatever goes wrong is a loss, which the count shows.
+func call(address string, number uint64) bool {
 	conn, err := net.Dial("udp", address)
 	if err != nil {
-		return
+		return false
 	}
 	defer conn.Close()
 	message := binary.BigEndian.AppendUint64(nil, number)
 	if _, err := conn.Write(message); err != nil || conn.SetReadDeadline(time.Now().Add(answering)) != nil {
-		return
+		return false
 	}
-	if _, err := io.ReadFull(conn, message); err == nil {
-		book.note(number)
+	_, err = io.ReadFull(conn, message)
+	return err == nil
+}
+
+func (l *ledger) answered(number uint64, _ time.Time, yes bool) {
+	if yes {
+		l.note(number)
 	}
 }
+
+func (l *ledger) outcome(sent int) outcome {
+	return outcome{Sent: sent, Received: l.count(), Missing: l.missing(sent), LongestGap: l.gap, LastAnswer: l.last}
+}
+
+// watcher prints when answers begin and end.
+type watcher struct {
+	out *json.Encoder
+
+	mu    sync.Mutex // protects following
+	yes   bool
+	since time.Time // the send time of the latest call that changed it
+}
+
+// change is a line that watcher prints: calls sent from At on are answered, or are not.
+type change struct {
+	At       time.Time
+	Answered bool
+}
+
+func (w *watcher) answered(_ uint64, sent time.Time, yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if yes == w.yes || sent.Before(w.since) {
+		return // what was sent before the change is heard of late
+	}
+	w.yes, w.since = yes, sent
+	_ = w.out.Encode(change{At: sent, Answered: yes}) // nobody listens any more
+}
+
+func (w *watcher) outcome(sent int) outcome { return outcome{Sent: sent} }

@@ -17,6 +17,7 @@ const usage = `usage:
   probe echo PORT                     answer TCP and UDP with what they say
   probe stream udp|tcp ADDR INTERVAL  send numbered messages until standard input ends, then print a report
   probe calls ADDR INTERVAL           send each number over UDP from a socket of its own, then print a report
+  probe watch ADDR INTERVAL           the same, and print a line whenever answers begin or end
   probe size ADDR BYTES               send one unfragmentable UDP packet of BYTES, and await its echo`
 
 func main() {
@@ -44,7 +45,14 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return fmt.Errorf("reading the interval: %w", err)
 		}
-		c := calls{Address: args[1], Every: every}
+		c := calls{Address: args[1], Every: every, book: newLedger()}
+		return report(ctx, args[1], c.run)
+	case len(args) == 3 && args[0] == "watch":
+		every, err := time.ParseDuration(args[2])
+		if err != nil {
+			return fmt.Errorf("reading the interval: %w", err)
+		}
+		c := calls{Address: args[1], Every: every, book: &watcher{out: json.NewEncoder(os.Stdout)}}
 		return report(ctx, args[1], c.run)
 	case len(args) == 3 && args[0] == "size":
 		size, err := strconv.Atoi(args[2])

@@ -45,6 +45,8 @@ type ledger struct {
 	gap  time.Duration
 }
 
+func newLedger() *ledger { return &ledger{seen: map[uint64]bool{}} }
+
 func (l *ledger) note(number uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,7 +86,7 @@ func (s stream) run(ctx context.Context) (outcome, error) {
 	defer conn.Close()
 	// The test waits for this line before it breaks anything.
 	fmt.Fprintln(os.Stderr, "streaming")
-	book := &ledger{seen: map[uint64]bool{}}
+	book := newLedger()
 	ended := make(chan error, 1)
 	go func() { ended <- read(conn, book) }()
 	sent, broken := s.send(ctx, conn, ended)
