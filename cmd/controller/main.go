@@ -1,4 +1,4 @@
-// Command controller maps Subnets, Vpcs, Pods, Nodes and Services onto the OVN northbound database.
+// Command controller maps Subnets, Vpcs, Pods, Nodes, Services and policies onto the OVN northbound database.
 package main
 
 import (

@@ -9,10 +9,15 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 )
 
 func port(protocol corev1.Protocol, p intstr.IntOrString) networkingv1.NetworkPolicyPort {
@@ -123,4 +128,67 @@ func TestOracleNetworkPolicyEgressThroughService(t *testing.T) {
 	})
 	o.inForce(p)
 	o.dropped(client, call)
+}
+
+// awaitReady waits until a policy of the cluster says that it is in force as it reads now.
+func (o *oracle) awaitReady(p *v1alpha2.ClusterNetworkPolicy) {
+	o.t.Helper()
+	reconciletest.Eventually(o.t, "policy "+p.Name, func() string {
+		var now v1alpha2.ClusterNetworkPolicy
+		if err := o.Get(o.t.Context(), client.ObjectKeyFromObject(p), &now); err != nil {
+			return err.Error()
+		}
+		c := meta.FindStatusCondition(now.Status.Conditions, "Ready")
+		if c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration != p.Generation {
+			return fmt.Sprintf("it is %+v", c)
+		}
+		return ""
+	})
+}
+
+func TestOracleTiers(t *testing.T) {
+	o := newOracle(t)
+	db, web, other := o.pod(labelled("db", "db")), o.pod(labelled("web", "web")), o.pod(labelled("other", "other"))
+	check := func(byWeb, byOther bool) {
+		t.Helper()
+		o.lets(web, db, dst("sctp", 80), byWeb)
+		o.lets(other, db, dst("sctp", 80), byOther)
+	}
+	peers := func(app string) []v1alpha2.ClusterNetworkPolicyIngressPeer {
+		return []v1alpha2.ClusterNetworkPolicyIngressPeer{{Pods: &v1alpha2.NamespacedPod{PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}}}}
+	}
+	everybody := []v1alpha2.ClusterNetworkPolicyIngressPeer{{Namespaces: &metav1.LabelSelector{}}}
+	rule := func(a v1alpha2.ClusterNetworkPolicyRuleAction, from []v1alpha2.ClusterNetworkPolicyIngressPeer) v1alpha2.ClusterNetworkPolicyIngressRule {
+		return v1alpha2.ClusterNetworkPolicyIngressRule{Action: a, From: from}
+	}
+	policy := func(name string, tier v1alpha2.Tier, priority int32, rules ...v1alpha2.ClusterNetworkPolicyIngressRule) *v1alpha2.ClusterNetworkPolicy {
+		p := &v1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1}, Spec: v1alpha2.ClusterNetworkPolicySpec{
+			Tier: tier, Priority: priority, Subject: v1alpha2.ClusterNetworkPolicySubject{Pods: &v1alpha2.NamespacedPod{
+				PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}},
+			}}, Ingress: rules,
+		}}
+		o.create(p)
+		o.awaitReady(p)
+		return p
+	}
+	const accept, deny, pass = v1alpha2.ClusterNetworkPolicyRuleActionAccept, v1alpha2.ClusterNetworkPolicyRuleActionDeny, v1alpha2.ClusterNetworkPolicyRuleActionPass
+	policy("base", v1alpha2.BaselineTier, 500, rule(deny, everybody))
+	check(false, false)
+	policy("base-first", v1alpha2.BaselineTier, 499, rule(pass, peers("web")))
+	check(true, false)
+	np := newPolicy("db", map[string]string{"app": "db"})
+	np.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: from("other")}}
+	o.create(np)
+	o.inForce(np)
+	check(false, true)
+	low := policy("low", v1alpha2.AdminTier, 1000, rule(accept, peers("web")), rule(deny, everybody))
+	check(true, false)
+	policy("high", v1alpha2.AdminTier, 0, rule(pass, everybody))
+	check(false, true)
+	o.remove(low)
+	o.remove(np)
+	reconciletest.Eventually(t, "the end of the NetworkPolicy", func() string {
+		return strings.TrimSpace(o.nb.Ctl("--bare", "--columns=name", "find", "ACL", "tier=2", "action=drop"))
+	})
+	check(true, false)
 }
