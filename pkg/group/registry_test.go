@@ -175,8 +175,13 @@ func FuzzRegistry(f *testing.F) {
 	f.Add([]byte("a pod comes, a policy selects it, and both go again"))
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 1, 2, 0, 3, 1, 4, 2})
 	selectors := []group.Selector{
-		{}, {Namespace: "n0"}, {Namespace: "n0", Pods: "app=a0"}, {Namespaces: "team=t0"}, {Namespaces: "team=t0", Pods: "app in (a0,a1)"},
-		{Pods: "!app"}, {Namespace: "n1", Port: group.NamedPort{Protocol: corev1.ProtocolTCP, Name: "p", Number: 1}},
+		{},
+		{Namespace: "n0"},
+		{Namespace: "n0", Pods: "app=a0"},
+		{Namespaces: "team=t0"},
+		{Namespaces: "team=t0", Pods: "app in (a0,a1)"},
+		{Pods: "!app"},
+		{Namespace: "n1", Port: group.NamedPort{Protocol: corev1.ProtocolTCP, Name: "p", Number: 1}},
 		{Port: group.NamedPort{Protocol: corev1.ProtocolTCP, Name: "p"}},
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -28,16 +28,16 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 		return nil
 	case out.Waiting != nil:
 		f.Groups.Failed(key, false)
-		return nil
 	case !out.Programmed():
-		return nil // perhaps it was written; the retry tells
-	}
-	f.Groups.Joined(key, in.Groups)
-	if in.Kept {
+		// Perhaps it was written; the retry tells.
+	case in.Kept:
+		f.Groups.Joined(key, in.Groups)
 		f.Events.Eventf(in.Pod, nil, "Warning", "AcquireAddressFailed", "Allocate", "the pod keeps what it has: %s", in.Problems)
-		return nil
+	default:
+		f.Groups.Joined(key, in.Groups)
+		return f.annotate(ctx, in)
 	}
-	return f.annotate(ctx, in)
+	return nil
 }
 
 // annotate tells the pod's node everything in one patch. The UID in it makes the API server refuse the patch when the

@@ -66,8 +66,8 @@ type place struct {
 	problems         *reconcile.Problems
 }
 
-func (at place) wrong(format string, args ...any) {
-	at.problems.Advise(at.field, v1.ReasonInvalid, "the rule is left out: "+format, args...)
+func (at place) wrong(err error) {
+	at.problems.Advise(at.field, v1.ReasonInvalid, "the rule is left out: %s", err)
 }
 
 func parseRule(d *Direction, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort, at place) {
@@ -76,14 +76,14 @@ func parseRule(d *Direction, peers []networkingv1.NetworkPolicyPeer, ports []net
 	for _, peer := range peers {
 		if peer.IPBlock != nil {
 			if err := blocks.add(peer.IPBlock.CIDR, peer.IPBlock.Except); err != nil {
-				at.wrong("%s", err)
+				at.wrong(err)
 				return
 			}
 			continue
 		}
 		selector, err := group.Of(peer.NamespaceSelector, peer.PodSelector)
 		if err != nil {
-			at.wrong("%s", err)
+			at.wrong(err)
 			return
 		}
 		if peer.NamespaceSelector == nil {
@@ -95,12 +95,12 @@ func parseRule(d *Direction, peers []networkingv1.NetworkPolicyPeer, ports []net
 	}
 	var err error
 	if rule.Peers.Networks, err = blocks.prefixes(); err != nil {
-		at.wrong("%s", err)
+		at.wrong(err)
 		return
 	}
 	for _, port := range ports {
 		if err := parsePort(&rule.Ports, port); err != nil {
-			at.wrong("%s", err)
+			at.wrong(err)
 			return
 		}
 	}

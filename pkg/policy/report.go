@@ -124,22 +124,23 @@ func (f *feature) tellCondition(ctx context.Context, obj client.Object, s status
 	if !meta.SetStatusCondition(f.conditions(changed), c) {
 		return false, nil
 	}
-	return true, f.Client.Status().Patch(ctx, changed, client.MergeFrom(obj))
+	err := f.Client.Status().Patch(ctx, changed, client.MergeFrom(obj))
+	return true, err //nolint:wrapcheck // tell wraps it
 }
 
 // tellAnnotation is for NetworkPolicies, which have no status of their own.
 func (f *feature) tellAnnotation(ctx context.Context, obj client.Object, s status) (bool, error) {
 	text, err := json.Marshal(s)
 	if err != nil || obj.GetAnnotations()[v1.AnnotationPolicyStatus] == string(text) {
-		return false, err
+		return false, err //nolint:wrapcheck // tell wraps it
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"uid": obj.GetUID(), "annotations": map[string]string{v1.AnnotationPolicyStatus: string(text)},
 	}})
-	if err != nil {
-		return false, err
+	if err == nil {
+		err = f.Client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch))
 	}
-	return true, f.Client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch))
+	return true, err //nolint:wrapcheck // tell wraps it
 }
 
 // waits tells the waits that are over in a moment from those that users should know of.

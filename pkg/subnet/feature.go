@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -43,9 +42,7 @@ func Feature(c client.Client, pools *Pools, config Config) reconcile.Feature[In]
 			{Kind: &v1.Subnet{}, Map: f.rivals, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
 			{Kind: &corev1.Node{}, Map: f.refused, When: []predicate.Predicate{nodeAddressesChanged}},
 		},
-		Sources: []source.Source{&reconcile.FeedSource{Feed: &pools.changed, Enqueue: func(q workqueue.TypedRateLimitingInterface[ctrl.Request], name string) {
-			q.AddAfter(reconcile.Request(name), statusDelay)
-		}}},
+		Sources:   []source.Source{&reconcile.FeedSource{Feed: &pools.changed, Enqueue: reconcile.QueueAfter(statusDelay)}},
 		Gather:    f.gather,
 		Translate: Translate,
 		Report:    f.report,

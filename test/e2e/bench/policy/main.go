@@ -181,7 +181,7 @@ func (b *bench) crowd(ctx context.Context, policies, blocks int) error {
 	}
 	big := b.policy("big", "", networks)
 	big.Spec.PodSelector.MatchLabels = map[string]string{"other-0": "yes"}
-	if err := errors.Join(append(errs, b.Create(ctx, big))...); err != nil {
+	if err := errors.Join(errors.Join(errs...), b.Create(ctx, big)); err != nil {
 		return fmt.Errorf("creating policies: %w", err)
 	}
 	told := func(all []*networkingv1.NetworkPolicy) bool {
