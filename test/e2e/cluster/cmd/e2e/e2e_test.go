@@ -5,14 +5,9 @@ package e2e
 
 import (
 	"flag"
-	"fmt"
-	"net/http"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/onsi/ginkgo/v2"
 	"k8s.io/kubernetes/test/e2e"
 	"k8s.io/kubernetes/test/e2e/framework"
 	"k8s.io/kubernetes/test/e2e/framework/config"
@@ -45,19 +40,3 @@ func TestMain(m *testing.M) {
 func TestE2E(t *testing.T) {
 	e2e.RunE2ETests(t)
 }
-
-// Each spec that has run is told to the program that waits for it. Nobody listens when the test program is run by hand.
-var _ = ginkgo.ReportAfterEach(func(ctx ginkgo.SpecContext, r ginkgo.SpecReport) {
-	url := os.Getenv("WOVEN_PROGRESS_URL")
-	if url == "" || r.NumAttempts == 0 { // it was not selected, or is only listed
-		return
-	}
-	line := fmt.Sprintf("%-8s %6.1f s  %s", r.State, time.Since(r.StartTime).Seconds(), r.FullText())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(line))
-	if err != nil {
-		return
-	}
-	if resp, err := http.DefaultClient.Do(req); err == nil {
-		resp.Body.Close()
-	}
-})

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -259,6 +260,25 @@ func TestReport(t *testing.T) {
 	}
 	if strings.Contains(report, "## Not passed: policy") {
 		t.Errorf("the report lists a suite that passed as not passed:\n%s", report)
+	}
+}
+
+// Who waits learns how many specs have ended and which of them failed, however the output is cut into pieces.
+func TestProgress(t *testing.T) {
+	var out strings.Builder
+	var said []string
+	p := &progress{out: &out, say: func(f string, args ...any) { said = append(said, fmt.Sprintf(f, args...)) }}
+	pieces := []string{strings.Repeat("•", 9), "•\n---\n• [FAIL", "ED] [2 seconds]\n[sig-network] it ", "breaks\nmore\n", "•"}
+	for _, s := range pieces {
+		if _, err := p.Write([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := strings.Join(said, "; "), "  11 specs have ended; failed: [sig-network] it breaks"; got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+	if got, want := out.String(), strings.Join(pieces, ""); got != want {
+		t.Errorf("wrote %q, want %q", got, want)
 	}
 }
 

@@ -1,13 +1,11 @@
 package conformance
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,11 +56,6 @@ func (r Runner) Run(ctx context.Context, s Suite) (Result, error) {
 
 // kubernetes runs specs of Kubernetes' end-to-end tests.
 func (r Runner) kubernetes(ctx context.Context, s Suite, out string) ([]Spec, error) {
-	heard, stop, err := listen(r.Say)
-	if err != nil {
-		return nil, err
-	}
-	defer stop()
 	focus := []string{s.Focus, r.Focus}
 	args := []string{fmt.Sprintf("--procs=%d", s.Procs), "--no-color", "--silence-skips", "--timeout=3h",
 		"--label-filter=(" + s.Labels + ")" + r.Reasons.leftOut(r.Cluster.Family, r.Facts),
@@ -74,9 +67,7 @@ func (r Runner) kubernetes(ctx context.Context, s Suite, out string) ([]Spec, er
 		"--provider=skeleton", "--kubeconfig="+r.Kubeconfig, "--kubectl-path="+r.Kubectl, "--e2e-output-dir="+out,
 		fmt.Sprintf("--num-nodes=%d", r.Cluster.Nodes), "--allowed-not-ready-nodes=0", "--non-blocking-taints=",
 		"--dns-domain=cluster.local")
-	cmd := command(ctx, filepath.Join(r.Programs, "ginkgo"), args...)
-	cmd.Env = append(os.Environ(), "WOVEN_PROGRESS_URL="+heard)
-	if err := r.printTo(filepath.Join(out, "out.log"), cmd); err != nil {
+	if err := r.printTo(filepath.Join(out, "out.log"), command(ctx, filepath.Join(r.Programs, "ginkgo"), args...)); err != nil {
 		return nil, err
 	}
 	return readReport(filepath.Join(out, "report.json"), s, both(focus...))
@@ -117,7 +108,8 @@ func (r Runner) printTo(log string, cmd *exec.Cmd) error {
 	}
 	defer f.Close()
 	fmt.Fprintf(f, "%s\n\n", strings.Join(cmd.Args, " "))
-	cmd.Stdout, cmd.Stderr = f, f
+	p := &progress{out: f, say: r.Say}
+	cmd.Stdout, cmd.Stderr = p, p
 	r.Say("%s: its output is in %s", filepath.Base(cmd.Path), log)
 	err = cmd.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
@@ -144,26 +136,34 @@ func both(patterns ...string) string {
 	return set[0] + ".*" + set[1] + "|" + set[1] + ".*" + set[0]
 }
 
-// listen serves an address to which e2e.test tells each spec that has ended, and prints what it hears.
-func listen(say func(string, ...any)) (url string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, fmt.Errorf("listening for progress: %w", err)
+// progress passes on what a suite prints, and tells of it what somebody who waits wants to know.
+type progress struct {
+	out   io.Writer
+	say   func(string, ...any)
+	line  []byte // the one that is not complete yet
+	ended int
+	named bool // the next line is the name of a spec that failed
+}
+
+// Write looks for ginkgo's dot, one for each spec that has ended, and for the names of those that failed.
+func (p *progress) Write(b []byte) (int, error) {
+	before := p.ended
+	p.ended += bytes.Count(b, []byte("•"))
+	const step = 10
+	if p.ended/step > before/step {
+		p.say("%4d specs have ended", p.ended)
 	}
-	ended := make(chan string)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
-		line, err := bufio.NewReader(req.Body).ReadString('\n')
-		if err == nil || errors.Is(err, io.EOF) {
-			ended <- line
+	p.line = append(p.line, b...)
+	for {
+		line, rest, whole := bytes.Cut(p.line, []byte("\n"))
+		if !whole {
+			break
 		}
-	})}
-	go func() {
-		n := 0
-		for line := range ended {
-			n++
-			say("%4d %s", n, line)
+		if p.named {
+			p.say("failed: %s", line)
 		}
-	}()
-	go server.Serve(l) //nolint:errcheck // it ends when it is closed, and then says so
-	return "http://" + l.Addr().String(), func() { server.Close() }, nil
+		p.named = bytes.Contains(line, []byte("• [FAILED]")) || bytes.Contains(line, []byte("• [PANICKED]"))
+		p.line = rest
+	}
+	return p.out.Write(b)
 }

@@ -32,6 +32,23 @@ func TestFromEnv(t *testing.T) {
 	}
 }
 
+// A cluster that runs is asked for again when the variables say nothing against it.
+func TestChanged(t *testing.T) {
+	running := Cluster{Nodes: 6, Family: Dual, CNI: Bridge}
+	for _, tc := range []struct {
+		env  map[string]string
+		want Cluster
+	}{
+		{nil, running},
+		{map[string]string{"IP_FAMILY": "dual", "NODES": "6"}, running},
+		{map[string]string{"IP_FAMILY": "ipv6"}, Cluster{Nodes: 6, Family: IPv6, CNI: Bridge}},
+	} {
+		if got, err := running.Changed(func(k string) string { return tc.env[k] }); err != nil || got != tc.want {
+			t.Errorf("%v: got %v, %v, want %v", tc.env, got, err, tc.want)
+		}
+	}
+}
+
 func TestAddrs(t *testing.T) {
 	for _, tc := range []struct {
 		family Family
