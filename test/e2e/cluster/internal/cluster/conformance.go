@@ -102,11 +102,9 @@ func (r *run) runner(ctx context.Context, focus string) (conformance.Runner, err
 	if err != nil {
 		return conformance.Runner{}, err
 	}
-	describe := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*")
-	describe.Dir = r.dir.Checkout
-	version, err := describe.Output()
+	version, err := r.version(ctx)
 	if err != nil {
-		return conformance.Runner{}, fmt.Errorf("asking git for the version: %w", err)
+		return conformance.Runner{}, err
 	}
 	machine, cluster, err := r.describe(ctx)
 	if err != nil {
@@ -115,9 +113,31 @@ func (r *run) runner(ctx context.Context, focus string) (conformance.Runner, err
 	return conformance.Runner{
 		Machine: machine, About: cluster,
 		Cluster: r.spec, Programs: r.suiteDir(), Kubeconfig: r.dir.Kubeconfig(), Kubectl: filepath.Join(r.dir.Bin(), "kubectl"),
-		Out: r.dir.Path("conformance"), Version: strings.TrimSpace(string(version)), Focus: focus,
+		Out: r.dir.Path("conformance"), Version: version, Focus: focus,
 		Reasons: reasons, Facts: conformance.Facts(r.spec), Say: r.log.Say,
 	}, nil
+}
+
+// version is the commit of the checkout, with a mark if the code differs from it. The report is no code.
+func (r *run) version(ctx context.Context) (string, error) {
+	git := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir = r.dir.Checkout
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("asking git for the version: %w", err)
+		}
+		return strings.TrimSpace(string(out)), nil
+	}
+	commit, err := git("rev-parse", "--short", "HEAD")
+	if err != nil {
+		return "", err
+	}
+	changed, err := git("status", "--porcelain", "--", ".", ":!docs/conformance.md")
+	if changed != "" {
+		commit += "-dirty"
+	}
+	return commit, err
 }
 
 // conform runs one suite, keeps its result and says how it went.
