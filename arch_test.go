@@ -32,7 +32,7 @@ var ladder = [][]string{
 	{"pkg/vpc"},
 	{"pkg/group", "pkg/subnet"},
 	{"pkg/namespace", "pkg/node", "pkg/pod"},
-	{"pkg/ip", "pkg/policy", "pkg/service"},
+	{"pkg/central", "pkg/ip", "pkg/policy", "pkg/service"},
 }
 
 // nodeSide are the trees that run on the nodes. They stand beside the ladder: they may import each other and the first

@@ -32,6 +32,7 @@ var values = map[string][]string{
 		"--set", `network.pods.gateway=10.16.0.1,network.pods.excludeIPs={10.16.0.2,10.16.0.8..10.16.0.9},tunnel.iface=eth1,tunnel.mtu=1400`,
 		"--set", "image.pullSecrets[0].name=pull,central.nodeSelector.zone=a,controller.nodeSelector.zone=a,controller.extraArgs={--v=1},daemon.extraArgs={--v=1}",
 	},
+	"raft":      {"--set", "central.replicas=3"},
 	"userspace": {"--set", "datapath=userspace,ovs.updateStrategy.type=OnDelete,ovs.updateStrategy.rollingUpdate=null"},
 }
 
@@ -254,9 +255,35 @@ func TestUpgradeKeepsOVN(t *testing.T) {
 	}
 }
 
+// Three members run with quorum or not at all, and only what decides about them speaks to the API server.
+func TestRaft(t *testing.T) {
+	objects := render(t, values["raft"]...)
+	for _, object := range objects {
+		if set, ok := object.(*appsv1.StatefulSet); ok && (*set.Spec.Replicas != 3 || set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement) {
+			t.Errorf("%d members, managed %s", *set.Spec.Replicas, set.Spec.PodManagementPolicy)
+		}
+	}
+	pod := templates(objects)["ovn-central"].Spec
+	if pod.Affinity.PodAntiAffinity == nil || len(pod.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) != 1 {
+		t.Error("two members may run on one node")
+	}
+	for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+		decides := slices.Contains(c.Command, "central")
+		token := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "token" })
+		if token != decides {
+			t.Errorf("%s has a token: %t", c.Name, token)
+		}
+		if strings.HasSuffix(c.Name, "-ovsdb") && c.ReadinessProbe.Exec == nil {
+			t.Errorf("%s is ready before it is part of the cluster", c.Name)
+		}
+	}
+	if len(pod.InitContainers) != 2 {
+		t.Errorf("%d init containers, want begin and tend", len(pod.InitContainers))
+	}
+}
+
 func TestRefusedValues(t *testing.T) {
 	for set, message := range map[string]string{
-		"central.replicas=3":      "a raft cluster of 3 is planned",
 		"central.replicas=2":      "value must be one of 1, 3",
 		"image.tag=latest":        "/image/tag",
 		"network.pods.cidr=10.16": "/network/pods/cidr",

@@ -1,4 +1,5 @@
-// Command controller maps Subnets, Vpcs, Pods, Nodes, Services and policies onto the OVN northbound database.
+// Command controller maps Subnets, Vpcs, Pods, Nodes, Services and policies onto the OVN northbound database. As
+// `controller central` it starts and tends a member of that database's cluster.
 package main
 
 import (
@@ -11,16 +12,25 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "central" {
+		exit(runCentral(os.Args[2:]))
+	}
 	var o Options
 	o.AddFlags(flag.CommandLine)
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
 	flag.Parse()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
-	if err := start(&o); err != nil {
+	exit(start(&o))
+}
+
+// exit ends the process, and says why if it failed.
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "woven-controller:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 func start(o *Options) error {

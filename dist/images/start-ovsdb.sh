@@ -4,6 +4,8 @@
 # Brings one database file up to its schema and becomes the ovsdb-server that serves it: on the
 # unix socket, and on PORT of each ADDRESS when they are given. It may be killed at any point and
 # started again: a file appears under its own name only when it is complete.
+#
+# A member of a cluster finds a plan of woven-controller beside its socket: start|create|join LOCAL MEMBER...
 set -eu
 
 db=$1 schema=$2 socket=$3 port=${4:-} addresses=${5:-}
@@ -19,13 +21,52 @@ if [ -s "$db" ] && ! ovsdb-tool db-name "$db" >/dev/null; then
 	mv "$db" "$db.unreadable"
 fi
 
-if [ ! -s "$db" ]; then
+# cluster makes the member's database, if there is none, as the plan says. A cluster is created from the
+# database that this member had before, if it had one.
+cluster() {
+	read -r verb local members <"$plan"
+	[ ! -s "$db" ] || return 0
+	rm -f "$db.new" "$db.alone"
+	contents=$schema
+	if [ "$verb" != create ]; then
+		# shellcheck disable=SC2086 # the members are words
+		ovsdb-tool join-cluster "$db.new" "$(ovsdb-tool schema-name "$schema")" "$local" $members
+	else
+		if [ -s "$db.former" ] && alone "$db.former" "$db.alone"; then contents=$db.alone; fi
+		ovsdb-tool --election-timer="${ELECTION_TIMER:-5000}" create-cluster "$db.new" "$contents" "$local"
+	fi
+	mv "$db.new" "$db"
+	rm -f "$db.former" "$db.alone"
+}
+
+# alone FROM TO makes a database that belongs to no cluster, of the image's schema.
+alone() {
+	if ovsdb-tool db-is-clustered "$1"; then ovsdb-tool cluster-to-standalone "$2" "$1"; else cp -p "$1" "$2"; fi &&
+		if [ "$(ovsdb-tool needs-conversion "$2" "$schema")" = yes ]; then ovsdb-tool convert "$2" "$schema"; fi
+}
+
+# modernise gives a cluster the image's schema, which only its servers together can do.
+modernise() {
+	ovsdb-client -t 600 --no-leader-only wait "unix:$socket" "$(ovsdb-tool schema-name "$schema")" connected &&
+		[ "$(ovsdb-client --no-leader-only needs-conversion "unix:$socket" "$schema")" = yes ] &&
+		ovsdb-client --no-leader-only convert "unix:$socket" "$schema"
+}
+
+plan=$rundir/$name.plan
+if [ -s "$plan" ]; then
+	cluster
+	modernise &
+elif [ ! -s "$db" ]; then
 	rm -f "$db.new"
 	ovsdb-tool create "$db.new" "$schema"
 	# Without its one row, ovs-vswitchd has nothing to configure itself from.
 	[ "$name" != ovsdb-server ] ||
 		ovsdb-tool transact "$db.new" '["Open_vSwitch", {"op": "insert", "table": "Open_vSwitch", "row": {}}]'
 	mv "$db.new" "$db"
+elif ovsdb-tool db-is-clustered "$db"; then
+	rm -f "$db.alone" # this one was a member once, and goes on by itself
+	alone "$db" "$db.alone"
+	mv "$db.alone" "$db"
 elif [ "$(ovsdb-tool needs-conversion "$db" "$schema")" = yes ]; then
 	cp -p "$db" "$db.$(ovsdb-tool db-version "$db")"
 	rm -f "$db.tmp"

@@ -67,13 +67,55 @@ func holds(lease *coordinationv1.Lease, pod *corev1.Pod) bool {
 	return name == pod.Name || name == pod.Spec.NodeName
 }
 
-// NBCtl runs ovn-nbctl: the hand that edits rows behind Woven's back.
+// NBCtl runs ovn-nbctl: the hand that edits rows behind Woven's back. The member that it asks need not lead.
 func (c *Cluster) NBCtl(ctx context.Context, args ...string) (string, error) {
 	pod, err := c.PodOf(ctx, Central, "")
 	if err != nil {
 		return "", err
 	}
-	return c.ExecIn(ctx, pod, "nb-ovsdb", append([]string{"ovn-nbctl", "--timeout=30"}, args...)...)
+	return c.ExecIn(ctx, pod, "nb-ovsdb", append([]string{"ovn-nbctl", "--timeout=30", "--no-leader-only"}, args...)...)
+}
+
+// Members are the pods of ovn-central.
+func (c *Cluster) Members(ctx context.Context) ([]corev1.Pod, error) {
+	return c.Pods(ctx, System, "app", string(Central))
+}
+
+// DatabaseLeader is the member of a raft cluster that leads the northbound database.
+func (c *Cluster) DatabaseLeader(ctx context.Context) (*corev1.Pod, error) {
+	return c.memberWhere(ctx, "nb-ovsdb", "Role: leader", nbStatus...)
+}
+
+var nbStatus = []string{"ovn-appctl", "-t", "/run/ovn/ovnnb_db.ctl", "cluster/status", "OVN_Northbound"}
+
+var raftServer = regexp.MustCompile(`(?m)^ +[0-9a-f]+ \([0-9a-f]+ at tcp:(\S+):\d+\)`)
+
+// RaftServers are the addresses of the servers that a member of ovn-central counts to the northbound cluster.
+func (c *Cluster) RaftServers(ctx context.Context, member *corev1.Pod) ([]string, error) {
+	out, err := c.ExecIn(ctx, member, "nb-ovsdb", nbStatus...)
+	if err != nil {
+		return nil, err
+	}
+	var addresses []string
+	for _, m := range raftServer.FindAllStringSubmatch(out, -1) {
+		addresses = append(addresses, strings.Trim(m[1], "[]"))
+	}
+	slices.Sort(addresses)
+	return addresses, nil
+}
+
+// memberWhere is the member of ovn-central in whose container a command prints the words.
+func (c *Cluster) memberWhere(ctx context.Context, container, words string, command ...string) (*corev1.Pod, error) {
+	pods, err := c.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range pods {
+		if out, err := c.ExecIn(ctx, &pods[i], container, command...); err == nil && strings.Contains(out, words) {
+			return &pods[i], nil
+		}
+	}
+	return nil, fmt.Errorf("in no pod of %s says %v: %s", Central, command, words)
 }
 
 // Synced waits until every node's ovn-controller has installed what the northbound database holds now.
@@ -122,7 +164,7 @@ var recomputed = regexp.MustCompile(`(?m)^Node: (\S+)\n- recompute:\s+(\d+)`)
 
 // Recomputes are how often each node of northd's engine was computed anew, rather than by the difference.
 func (c *Cluster) Recomputes(ctx context.Context) (map[string]int, error) {
-	pod, err := c.PodOf(ctx, Central, "")
+	pod, err := c.memberWhere(ctx, "northd", "Status: active", "ovn-appctl", "-t", "ovn-northd", "status")
 	if err != nil {
 		return nil, err
 	}

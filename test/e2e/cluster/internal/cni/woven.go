@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -19,9 +20,9 @@ const TunnelInterface = "eth1"
 // InstallWoven applies the manifest that users apply, with the settings of this cluster as patches over it, just as
 // users would add theirs.
 func InstallWoven(ctx context.Context, client *kube.Client, dir sandbox.Dir, c spec.Cluster) error {
-	manifest, err := os.ReadFile(filepath.Join(dir.Checkout, "yamls", "woven.yaml"))
+	manifest, err := manifest(ctx, dir, c)
 	if err != nil {
-		return fmt.Errorf("reading the manifest of Woven: %w", err)
+		return err
 	}
 	// kustomize reads nothing above its own directory.
 	work := dir.Path("woven")
@@ -34,6 +35,26 @@ func InstallWoven(ctx context.Context, client *kube.Client, dir sandbox.Dir, c s
 		}
 	}
 	return client.Apply(ctx, "", "--server-side", "-k", work)
+}
+
+// manifest is the one of the repository; Helm renders one for more members of ovn-central.
+func manifest(ctx context.Context, dir sandbox.Dir, c spec.Cluster) ([]byte, error) {
+	if c.Central > 1 {
+		cmd := exec.CommandContext(ctx, "go", "tool", "-modfile=tools/go.mod", "helm", "template", "woven", "charts/woven",
+			"--namespace=kube-system", "--include-crds", fmt.Sprintf("--set=central.replicas=%d", c.Central))
+		cmd.Dir = dir.Checkout
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("rendering the chart: %w", err)
+		}
+		return out, nil
+	}
+	out, err := os.ReadFile(filepath.Join(dir.Checkout, "yamls", "woven.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the manifest of Woven: %w", err)
+	}
+	return out, nil
 }
 
 // kustomization adds flags to Woven's two programs: of a flag that is given twice, the latter counts.

@@ -39,11 +39,13 @@ type Cluster struct {
 	Nodes  int    `json:"nodes"`
 	Family Family `json:"family"`
 	CNI    Plugin `json:"cni"`
+	// Central is how many members ovn-central has.
+	Central int `json:"central"`
 }
 
-// FromEnv reads the cluster from the variables NODES, IP_FAMILY and CNI; an empty one means its default.
+// FromEnv reads the cluster from the variables NODES, IP_FAMILY, CNI and CENTRAL; an empty one means its default.
 func FromEnv(getenv func(string) string) (Cluster, error) {
-	return Cluster{Nodes: 3, Family: IPv4, CNI: Woven}.Changed(getenv)
+	return Cluster{Nodes: 3, Family: IPv4, CNI: Woven, Central: 1}.Changed(getenv)
 }
 
 // Changed is the cluster with what the variables say in the place of what it has.
@@ -66,6 +68,15 @@ func (c Cluster) Changed(getenv func(string) string) (Cluster, error) {
 		if !slices.Contains([]Plugin{Woven, Bridge, None}, c.CNI) {
 			return c, fmt.Errorf("CNI=%s: want woven, bridge or none", s)
 		}
+	}
+	if s := getenv("CENTRAL"); s != "" {
+		if s != "1" && s != "3" {
+			return c, fmt.Errorf("CENTRAL=%s: want 1 or 3", s)
+		}
+		c.Central = int(s[0] - '0')
+	}
+	if c.Central > c.Nodes {
+		return c, fmt.Errorf("CENTRAL=%d needs as many nodes, and NODES=%d", c.Central, c.Nodes)
 	}
 	return c, nil
 }

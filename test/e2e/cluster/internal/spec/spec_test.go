@@ -12,11 +12,13 @@ func TestFromEnv(t *testing.T) {
 		env  map[string]string
 		want string // the cluster, or the error
 	}{
-		{"defaults", nil, "{3 ipv4 woven}"},
-		{"everything", map[string]string{"NODES": "5", "IP_FAMILY": "dual", "CNI": "bridge"}, "{5 dual bridge}"},
+		{"defaults", nil, "{3 ipv4 woven 1}"},
+		{"everything", map[string]string{"NODES": "5", "IP_FAMILY": "dual", "CNI": "bridge", "CENTRAL": "3"}, "{5 dual bridge 3}"},
 		{"no nodes", map[string]string{"NODES": "0"}, "NODES=0: want a number from 1 to 100"},
 		{"a word", map[string]string{"NODES": "many"}, "NODES=many: want a number from 1 to 100"},
 		{"family", map[string]string{"IP_FAMILY": "IPv4"}, "IP_FAMILY=IPv4: want ipv4, ipv6 or dual"},
+		{"members", map[string]string{"CENTRAL": "2"}, "CENTRAL=2: want 1 or 3"},
+		{"more members than nodes", map[string]string{"NODES": "2", "CENTRAL": "3"}, "CENTRAL=3 needs as many nodes, and NODES=2"},
 		{"plugin", map[string]string{"CNI": "flannel"}, "CNI=flannel: want woven, bridge or none"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
