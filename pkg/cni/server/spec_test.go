@@ -18,6 +18,7 @@ import (
 
 	"github.com/woven-cni/woven/pkg/cni"
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
+	"github.com/woven-cni/woven/pkg/host"
 	"github.com/woven-cni/woven/pkg/host/hosttest"
 )
 
@@ -548,9 +549,10 @@ func TestPortsComeBackAfterTheLossOfTheDatabase(t *testing.T) {
 	b.ovsdb.Stop()
 	<-before.Done()
 	b.ovsdb.Recreate()
-	if _, err := b.Switch.Await(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	hosttest.Eventually(t, "ovn-controller's bridge is back", func() bool {
+		session := b.Switch.Session()
+		return session != nil && session.Bridge(host.IntegrationBridge) != nil
+	})
 	if err := b.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}

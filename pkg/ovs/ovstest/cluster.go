@@ -3,6 +3,7 @@ package ovstest
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,7 +66,12 @@ func (c *Cluster) Leader() *Server {
 		s.mu.Lock()
 		running := s.cmd != nil
 		s.mu.Unlock()
-		if running && strings.Contains(Run(c.t, "ovs-appctl", "-t", s.ctl(), "cluster/status", "OVN_Northbound"), "Role: leader") {
+		if !running {
+			continue
+		}
+		// A member that is just starting does not answer yet.
+		status, err := exec.Command(Program(c.t, "ovs-appctl"), "-t", s.ctl(), "cluster/status", "OVN_Northbound").Output()
+		if err == nil && strings.Contains(string(status), "Role: leader") {
 			return s
 		}
 	}
