@@ -48,11 +48,14 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	if !in.Exists || in.Shortage != nil {
 		return want, shortage(in)
 	}
-	want.Add(port(in.Name), &nb.LogicalSwitchPort{
+	row := want.Add(port(in.Name), &nb.LogicalSwitchPort{
 		Name: PortName(in.Name),
 		// No port security: a node forwards for the outside, with the addresses of the outside.
 		Addresses: []string{subnet.PortAddress(in.Lease)},
 	}).In(ovs.SwitchPorts.Of(subnet.Switch(in.Join.Name)))
+	for _, host := range in.HostAddrs {
+		row.Also(ovs.SetAddresses.Of(vpc.NodeAddresses(in.Join.VPC, subnet.Family(host))).Value(host.String()))
+	}
 	for _, own := range []netip.Addr{in.Lease.V4, in.Lease.V6} {
 		if !own.IsValid() {
 			continue

@@ -83,7 +83,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	return want, problems
 }
 
-// AnswerBit is the bit of pkt.mark that says that a packet answers a call, as far as conntrack on the pod's switch knows.
+// AnswerBit is the bit of pkt.mark that says that a packet answers a node, as far as conntrack on the pod's switch knows.
 // One bit: "unless it has the mark" is one flow then, and not one for each bit. A kernel datapath hands the mark to the
 // node, so it keeps clear of kube-proxy's bits, 14 and 15.
 const AnswerBit = 24
@@ -91,14 +91,15 @@ const AnswerBit = 24
 // answerPriority is below all that a user may want of the packet besides.
 const answerPriority = 10
 
-// markAnswers tells the router which packets answer a call: if it came from another node by a port of this one, only
-// kube-proxy here can give the answer the address that was called, so it must not go to the caller's node directly. A
-// router has no conntrack of its own to know that by; a mark passes from switch to router.
+// markAnswers tells the router which packets answer a node's call: if it came from another node by a port of this one,
+// only kube-proxy here can give the answer the address that was called, so it must not go to the caller's node directly.
+// A router has no conntrack of its own to know that by; a mark passes from switch to router. No other packet may have it:
+// with a mark, the userspace datapath finds no route for its tunnels.
 func (s Subnet) markAnswers(want *ovs.Desired) {
 	want.Add(answers(s.Name), &nb.QoS{
 		Direction: nb.QoSDirectionFromLport,
 		Priority:  answerPriority,
-		Match:     "ct.est && ct.rpl",
+		Match:     fmt.Sprintf("ct.est && ct.rpl && (ip4.dst == $%s || ip6.dst == $%s)", vpc.NodesSet("v4"), vpc.NodesSet("v6")),
 		Action:    map[string]int{nb.QoSActionMark: 1 << AnswerBit},
 	}).In(ovs.SwitchQoSRules.Of(Switch(s.Name)))
 }

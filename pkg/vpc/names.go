@@ -34,6 +34,12 @@ func nextTier(vpc string, tier int) ovs.Sym {
 
 func memory(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/memory") }
 
+// NodeAddresses names the Address_Set of the nodes' own addresses; the default Vpc has one for each family.
+func NodeAddresses(vpc, family string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/nodes/" + family) }
+
+// NodesSet is the name of an Address_Set of NodeAddresses, for matches.
+func NodesSet(family string) string { return "woven.nodes." + family }
+
 func defaultRoute(vpc, family string) ovs.Sym {
 	return ovs.Sym("vpc/" + vpc + "/default-route/" + family)
 }

@@ -49,6 +49,11 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	want.Add(Router(name), &nb.LogicalRouter{Name: name, Options: routerOptions})
 	want.Add(Balancers(name), &nb.LoadBalancerGroup{Name: name})
 	addMemory(&want, name)
+	if in.Default {
+		for _, family := range []string{"v4", "v6"} {
+			want.Add(NodeAddresses(name, family), &nb.AddressSet{Name: NodesSet(family)})
+		}
+	}
 	for _, gateway := range in.JoinGateways {
 		family, everywhere := "v4", "0.0.0.0/0"
 		if gateway.Is6() {

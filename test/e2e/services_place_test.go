@@ -162,6 +162,12 @@ func TestEndpointsCostOneChange(t *testing.T) {
 	}
 	awaitBalanced(t, db, plain.Spec.ClusterIP+":80", 1)
 	awaitPlaced(t, db, local, "node_"+here, 1)
+	// A change of variables is a recompute: those of this test are to be everywhere, and those of others gone.
+	must(t, db.Await(within(t, 30*time.Second, "settled variables"), func() bool {
+		rows, err := framework.Rows(db, func(v *nb.ChassisTemplateVar) bool { return len(v.Variables) == 1 })
+		return err == nil && len(rows) == len(cluster.Nodes)
+	}))
+	must(t, cluster.Synced(t.Context()))
 	before, writes := do[map[string]int](t)(cluster.Recomputes(t.Context())), len(db.Writes())
 	const events = 5
 	for i := range events {
