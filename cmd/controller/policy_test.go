@@ -8,11 +8,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
@@ -192,5 +194,101 @@ func TestRestartLeavesPoliciesAlone(t *testing.T) {
 			return left
 		}
 		return ""
+	})
+}
+
+// TestEditWhileNobodyWatches: what was in force when the last controller ended stays so until what is wanted now can be.
+func TestEditWhileNobodyWatches(t *testing.T) {
+	w := newWorld(t)
+	for _, app := range []string{"db", "web"} {
+		pod := labelled(app, app)
+		w.create(pod)
+		w.address(pod)
+	}
+	p := newPolicy("db", map[string]string{"app": "db"})
+	w.create(p)
+	w.inForce(p)
+	w.stop()
+	edit(w, p, func(p *networkingv1.NetworkPolicy) {
+		p.Spec.PodSelector.MatchLabels["app"] = "web"
+		p.Generation++
+	})
+	w.start()
+	w.inForce(p)
+	gone := func() string {
+		return strings.TrimSpace(w.nb.Ctl("--bare", "--columns=name", "find", "Port_Group", `external_ids:pods="app=db"`))
+	}
+	reconciletest.Eventually(t, "the end of the old group", gone)
+	order := ""
+	for _, sent := range w.sent.Take() {
+		switch {
+		case strings.Contains(sent, `"op":"delete","table":"Port_Group"`):
+			order += "group gone;"
+		case strings.Contains(sent, `"table":"ACL"`):
+			order += "policy changed;"
+		case strings.Contains(sent, `"op":"insert","table":"Port_Group"`):
+			order += "group made;"
+		}
+	}
+	if want := "group made;policy changed;group gone;"; order != want {
+		t.Errorf("the order was %s want %s", order, want)
+	}
+}
+
+func TestGroupEmptiedByHandIsFilledAgain(t *testing.T) {
+	w := newWorld(t)
+	pod := labelled("db", "db")
+	w.create(pod)
+	w.address(pod)
+	p := newPolicy("db", map[string]string{"app": "db"})
+	w.create(p)
+	w.inForce(p)
+	name := strings.TrimSpace(w.nb.Ctl("--bare", "--columns=name", "find", "Port_Group", "external_ids:namespace=shop"))
+	members := func() string {
+		if w.nb.Ctl("--bare", "--columns=ports", "find", "Port_Group", "name="+name) == "\n" {
+			return "it has no ports"
+		}
+		if w.nb.Ctl("--bare", "--columns=acls", "find", "Port_Group", "name="+name) == "\n" {
+			return "it has no ACLs"
+		}
+		return ""
+	}
+	w.nb.Ctl("clear", "Port_Group", name, "ports")
+	reconciletest.Eventually(t, "the group", members)
+	w.nb.Ctl("destroy", "Port_Group", name)
+	reconciletest.Eventually(t, "the group that was deleted", func() string {
+		if w.nb.Ctl("--bare", "--columns=name", "find", "Port_Group", "name="+name) == "" {
+			return "it is gone"
+		}
+		return members()
+	})
+}
+
+func TestClusterNetworkPolicyTellsItsCondition(t *testing.T) {
+	w := newWorld(t)
+	pod := labelled("db", "db")
+	w.create(pod)
+	w.address(pod)
+	p := &v1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "guard", Generation: 1}, Spec: v1alpha2.ClusterNetworkPolicySpec{
+		Tier: v1alpha2.AdminTier, Subject: v1alpha2.ClusterNetworkPolicySubject{Namespaces: &metav1.LabelSelector{}},
+		Ingress: []v1alpha2.ClusterNetworkPolicyIngressRule{{
+			Action: v1alpha2.ClusterNetworkPolicyRuleActionDeny,
+			From:   []v1alpha2.ClusterNetworkPolicyIngressPeer{{Namespaces: &metav1.LabelSelector{}}},
+		}},
+	}}
+	w.create(p)
+	reconciletest.Eventually(t, "the condition", func() string {
+		if err := w.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
+			return err.Error()
+		}
+		c := meta.FindStatusCondition(p.Status.Conditions, "Ready")
+		if c == nil || c.Status != metav1.ConditionTrue || c.Message != "in force for 1 pods on 1 nodes" {
+			return fmt.Sprintf("it is %+v", c)
+		}
+		return ""
+	})
+	w.remove(p)
+	reconciletest.Eventually(t, "the end of its ACLs", func() string {
+		return strings.TrimSpace(w.nb.Ctl("--bare", "--columns=name", "find", "ACL", "tier=1", "action=drop"))
 	})
 }
