@@ -16,7 +16,8 @@ type cache struct {
 	tables  map[*table]map[string]*row
 	owners  map[string][]*row // by external_ids:woven/owner
 	counts  map[rowCount]int
-	version uint64 // number of updates taken in
+	places  map[string]map[claim]struct{} // by an element of a joined column: the sets it is in
+	version uint64                        // number of updates taken in
 }
 
 // rowCount is what rows are counted by.
@@ -30,7 +31,7 @@ type delta struct {
 }
 
 func newCache(db *Database) *cache {
-	c := &cache{db: db, tables: map[*table]map[string]*row{}, owners: map[string][]*row{}, counts: map[rowCount]int{}}
+	c := &cache{db: db, tables: map[*table]map[string]*row{}, owners: map[string][]*row{}, counts: map[rowCount]int{}, places: map[string]map[claim]struct{}{}}
 	for _, t := range db.tables {
 		c.tables[t] = map[string]*row{}
 	}
@@ -125,8 +126,7 @@ func (c *cache) updateRow(s *scanner, t *table, uuid, kind string) ([]delta, err
 		if old == nil {
 			return nil, fmt.Errorf("%s %s, which is unknown, was deleted", t.name, uuid)
 		}
-		delete(c.tables[t], uuid)
-		c.index(old, -1)
+		c.forget(old)
 		return []delta{{old: old}}, nil
 	case "modify":
 		if old == nil {
@@ -173,23 +173,61 @@ func (c *cache) readColumns(s *scanner, r *row, update bool) (left []delta, touc
 		}
 		elements(s, func() {
 			value := text(s)
-			set := r.sets[col]
-			if _, had := set[value]; had && update {
-				delete(set, value)
+			if _, had := r.sets[col][value]; had && update {
+				c.leave(r, col, value)
 				left = append(left, delta{left: claim{col, r.uuid, value}})
 				return
 			}
-			if set == nil {
-				if r.sets == nil {
-					r.sets = map[*column]map[string]struct{}{}
-				}
-				set = map[string]struct{}{}
-				r.sets[col] = set
-			}
-			set[value] = struct{}{}
+			c.join(r, col, value)
 		})
 	})
 	return left, touched
+}
+
+// join puts an element into a set of a row.
+func (c *cache) join(r *row, col *column, value string) {
+	if r.sets == nil {
+		r.sets = map[*column]map[string]struct{}{}
+	}
+	if r.sets[col] == nil {
+		r.sets[col] = map[string]struct{}{}
+	}
+	r.sets[col][value] = struct{}{}
+	if !col.joined {
+		return
+	}
+	if c.places[value] == nil {
+		c.places[value] = map[claim]struct{}{}
+	}
+	c.places[value][claim{col, r.uuid, value}] = struct{}{}
+}
+
+// leave takes an element out of a set of a row.
+func (c *cache) leave(r *row, col *column, value string) {
+	delete(r.sets[col], value)
+	if col.joined {
+		c.unplace(claim{col, r.uuid, value})
+	}
+}
+
+func (c *cache) unplace(m claim) {
+	delete(c.places[m.value], m)
+	if len(c.places[m.value]) == 0 {
+		delete(c.places, m.value)
+	}
+}
+
+// forget drops a row. The row itself keeps its sets, for those who want to know who was in them.
+func (c *cache) forget(r *row) {
+	delete(c.tables[r.table], r.uuid)
+	c.index(r, -1)
+	for col, set := range r.sets {
+		for value := range set {
+			if col.joined {
+				c.unplace(claim{col, r.uuid, value})
+			}
+		}
+	}
 }
 
 // index adds the row to the index of owners, or takes it out.

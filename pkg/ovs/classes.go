@@ -19,6 +19,7 @@ const (
 // knowledge is what a schema does not say about a database.
 type knowledge struct {
 	sets    []Set    // the members columns
+	joined  []Set    // those of them, weak, whose elements are only ever put in by their own rows
 	foreign []string // Table.column
 	names   []string // tables whose names must be unique though the schema does not say so
 }
@@ -31,6 +32,7 @@ var northbound = knowledge{
 		RouterLoadBalancerGroups, RouterPortGatewayChassis, ChassisGroupMembers, GroupPorts, GroupACLs, SetAddresses,
 		LoadBalancerGroupMembers, LoadBalancerHealthChecks,
 	},
+	joined: []Set{GroupPorts},
 	foreign: []string{
 		"Logical_Switch_Port.up", "Logical_Switch_Port.dynamic_addresses", "Logical_Switch_Port.tag",
 		"Logical_Router_Port.status", "Logical_Router_Port.ipv6_prefix", "BFD.status",

@@ -73,6 +73,7 @@ type column struct {
 	uuidKey, uuidVal bool
 	ref              string // table that the UUIDs in it name
 	strong           bool
+	joined           bool // a members column whose elements join by their own row
 }
 
 func (c *column) set() Set { return Set{c.table.name, c.name} }
@@ -87,6 +88,7 @@ func newTable(name string, typ reflect.Type, schema ovsdb.TableSchema, know know
 		}
 		c := newColumn(t, tag, schema.Columns[tag])
 		c.field, c.class = i, know.classOf(name, tag)
+		c.joined = slices.Contains(know.joined, Set{name, tag})
 		t.columns[tag] = c
 		switch c.class {
 		case owned:

@@ -174,6 +174,14 @@ func (d *differ) leftovers() {
 	for _, w := range d.want.rows {
 		d.surplus(w)
 	}
+	for _, r := range d.owned {
+		for c := range d.have.places[r.uuid] {
+			// What others have put into rows of theirs is theirs.
+			if parent := d.have.row(c.column.table, c.parent); parent != nil && parent.owner() != "" {
+				d.leave(membership{claim: c, parentSym: parent.sym()}, r.sym)
+			}
+		}
+	}
 	for _, c := range d.before.claims {
 		if parent := d.have.row(c.column.table, c.parent); parent != nil {
 			d.leave(membership{claim: c, parentSym: parent.sym()}, "")

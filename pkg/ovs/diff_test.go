@@ -144,12 +144,9 @@ func (f fakeServer) apply(c change) {
 		f.drop(f.row(c.table, c.uuid))
 	case join:
 		r := f.row(c.table, c.uuid)
-		if r.sets[c.claim.column] == nil {
-			r.sets[c.claim.column] = map[string]struct{}{}
-		}
-		r.sets[c.claim.column][c.claim.value] = struct{}{}
+		f.cache.join(r, c.claim.column, c.claim.value)
 	case leave:
-		delete(f.row(c.table, c.uuid).sets[c.claim.column], c.claim.value)
+		f.cache.leave(f.row(c.table, c.uuid), c.claim.column, c.claim.value)
 	}
 }
 
@@ -166,8 +163,7 @@ func (f fakeServer) put(r *row, ids map[string]string) {
 }
 
 func (f fakeServer) drop(r *row) {
-	delete(f.tables[r.table], r.uuid)
-	f.index(r, -1)
+	f.forget(r)
 }
 
 // collect removes what nothing holds, and weak references to what is gone.
@@ -178,7 +174,7 @@ func (f fakeServer) collect() bool {
 			for _, c := range t.sets {
 				for v := range r.sets[c] {
 					if c.uuidKey && !f.has(c.ref, v) {
-						delete(r.sets[c], v)
+						f.cache.leave(r, c, v)
 					} else if c.strong {
 						held[v] = true
 					}

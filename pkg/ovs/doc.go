@@ -18,7 +18,8 @@
 //
 //	woven/owner  feature/key of the owner; rows without it are not ours and are never touched
 //	woven/id     the Sym
-//	woven/in     the sets this row is in, and values it put into sets, so that they can be undone
+//	woven/in     the sets this row is in, and values it put into sets, so that they can be undone; but for port groups,
+//	             where an index finds the rows that hold it
 //	woven/with   rows of the same owner whose tables have no external_ids
 //
 // Package ovs imports no Kubernetes package, and nothing outside it sees an operation, a session or a transaction.

@@ -29,7 +29,7 @@ type membership struct {
 	parentSym Sym
 	memberSym Sym // empty: a plain value, or the row that carries it
 	text      string
-	exact     bool // known from what the set holds: not recorded
+	seen      bool // known again from what the set holds: not recorded
 }
 
 var (
@@ -57,13 +57,17 @@ func (d *Database) member(m Member, self Sym) (membership, error) {
 	case !c.uuidKey:
 		return membership{}, fmt.Errorf("%s holds values, not rows", m.In)
 	case m.Row != "" && m.Row != self:
+		if c.joined {
+			return membership{}, fmt.Errorf("%s is joined by the row itself, not by %s", m.In, self)
+		}
 		if err := m.Row.valid(); err != nil {
 			return membership{}, fmt.Errorf("%s: %w", m.In.Set, err)
 		}
 		out.memberSym, out.text = m.Row, out.text+"@"+string(m.Row)
 		out.value = m.Row.UUID()
 	default:
-		out.value = self.UUID()
+		// The rows that hold this one are found by it.
+		out.value, out.seen = self.UUID(), c.joined
 	}
 	return out, nil
 }
@@ -90,7 +94,7 @@ func (d *Database) parseMember(text string, self Sym) (membership, bool) {
 func record(in []membership) string {
 	lines := make([]string, 0, len(in))
 	for _, m := range in {
-		if !m.exact {
+		if !m.seen {
 			lines = append(lines, m.text)
 		}
 	}

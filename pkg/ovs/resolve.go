@@ -102,7 +102,7 @@ func (d *Database) resolveExact(w *wanted, r Row) error {
 			if err != nil {
 				return err
 			}
-			m.exact = true
+			m.seen = true
 			w.members = append(w.members, m)
 		}
 		c, err := d.column(e.Set)
