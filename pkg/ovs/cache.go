@@ -31,7 +31,10 @@ type delta struct {
 }
 
 func newCache(db *Database) *cache {
-	c := &cache{db: db, tables: map[*table]map[string]*row{}, owners: map[string][]*row{}, counts: map[rowCount]int{}, places: map[string]map[claim]struct{}{}}
+	c := &cache{
+		db: db, tables: map[*table]map[string]*row{}, owners: map[string][]*row{},
+		counts: map[rowCount]int{}, places: map[string]map[claim]struct{}{},
+	}
 	for _, t := range db.tables {
 		c.tables[t] = map[string]*row{}
 	}
