@@ -199,6 +199,7 @@ func TestLargeTransferArrivesWhole(t *testing.T) {
 	caller := framework.Server("caller", framework.On(here))
 	far := framework.Server("far", framework.On(there))
 	ns.Start(caller, far)
+	ns.FetchUntil(caller, served(far, "/hostname"), "far")
 	sent := ns.Run(caller, "sh", "-c", "head -c 64000000 /dev/urandom > /tmp/big && sha256sum < /tmp/big")
 	began := time.Now()
 	ns.Run(caller, "curl", "-sSgf", "--max-time", "60", "-F", "file=@/tmp/big", served(far, "/upload"))
