@@ -38,12 +38,6 @@ type Host struct {
 	Addrs []netip.Addr
 }
 
-// Kubernetes' default session affinity, and the longest that OVN knows, in seconds.
-const (
-	defaultAffinity = 10800
-	longestAffinity = 65535
-)
-
 // Translate makes the rows of one Service.
 func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
@@ -155,21 +149,24 @@ func protocolOf(p corev1.ServicePort) corev1.Protocol {
 func (in In) row(k kind, vips map[string]string) (ovs.Sym, *nb.LoadBalancer) {
 	protocol := strings.ToLower(string(k.protocol))
 	lb := &nb.LoadBalancer{Name: in.Key + "/" + protocol, Protocol: &protocol, Vips: vips, Options: options(k.protocol)}
-	sticky := in.Service.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
+	if in.Service.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
+		lb.SelectionFields = clientAddress[k.family]
+	}
 	if k.family == "" {
-		if sticky {
-			lb.Options["affinity_timeout"] = strconv.Itoa(affinity(in.Service))
-		}
 		return balancer(in.Key, k.protocol), lb
 	}
 	lb.Name += "/by-place-" + k.family
 	lb.Options["template"], lb.Options["address-family"] = "true", "ip"+k.family
-	if sticky {
-		// OVN 25.03 loses the backend's port when an IPv4 template has an affinity_timeout. A choice by the client's
-		// address stays the same for as long as the backends do.
-		lb.SelectionFields = []string{map[string]string{"v4": "ip_src", "v6": "ipv6_src"}[k.family]}
-	}
 	return placedBalancer(in.Key, k.protocol, k.family), lb
+}
+
+// clientAddress is what a backend is chosen by for a Service with affinity: it stays the same for as long as the backends
+// do. The option affinity_timeout is not used: with OVN 25.03, what learns the session drops the packet that opens it, and
+// every repetition of that packet as well, so that the first connection of each session never comes about (adr/0008).
+var clientAddress = map[string][]nb.LoadBalancerSelectionFields{
+	"":   {nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src},
+	"v4": {nb.LoadBalancerSelectionFieldsIPSrc},
+	"v6": {nb.LoadBalancerSelectionFieldsIpv6Src},
 }
 
 // options are those of ovn-nb(5), Load_Balancer. A Service without endpoints refuses connections rather than letting
@@ -181,12 +178,4 @@ func options(protocol corev1.Protocol) map[string]string {
 		o["ct_flush"] = "true"
 	}
 	return o
-}
-
-// affinity is for how long a client stays with its backend, in seconds.
-func affinity(s *corev1.Service) int {
-	if c := s.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
-		return min(int(*c.ClientIP.TimeoutSeconds), longestAffinity)
-	}
-	return defaultAffinity
 }

@@ -82,40 +82,6 @@ func TestNodePortOfTheLocalPolicy(t *testing.T) {
 	fetchFromHere(t, url(with, port, "/clientip"), localAddress(t, with))
 }
 
-// Who has been silent for the time of the affinity may get another answer.
-func TestServiceForgetsSessions(t *testing.T) {
-	ns := cluster.Namespace(t, nil)
-	db := cluster.Northbound(t)
-	caller := framework.Server("caller", framework.On(here))
-	near := framework.Server("near", framework.On(here), framework.Labelled("app", "web"))
-	far := framework.Server("far", framework.On(there), framework.Labelled("app", "web"))
-	sticky := service("sticky", "web", corev1.ServiceTypeNodePort)
-	sticky.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
-	sticky.Spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: ptr.To[int32](2)}}
-	ns.Add(sticky)
-	ns.Start(caller, near, far)
-	awaitBalanced(t, db, sticky.Spec.ClusterIP+":80", 2)
-	node := do[string](t)(cluster.NodeAddress(t.Context(), there))
-	for address, port := range map[string]int{sticky.Spec.ClusterIP: 80, node: int(sticky.Spec.Ports[0].NodePort)} {
-		t.Run(address, func(t *testing.T) {
-			first := ns.For(t).FetchUntil(caller, url(address, port, "/hostname"), "")
-			for range 5 {
-				if got := do[string](t)(cluster.Fetch(t.Context(), caller, url(address, port, "/hostname"))); got != first {
-					t.Fatalf("first %s answered, then %s", first, got)
-				}
-			}
-			// Each try waits in the pod until its session is over.
-			must(t, framework.Until(within(t, 90*time.Second, "another answer"), func(ctx context.Context) error {
-				got, err := cluster.Exec(ctx, caller, "sh", "-c", "sleep 4; curl -sSgf --max-time 2 "+url(address, port, "/hostname"))
-				if err == nil && got == first {
-					err = fmt.Errorf("%s answers again", got)
-				}
-				return err
-			}))
-		})
-	}
-}
-
 // A UDP client that goes on from the same port is not kept with a pod that is gone.
 func TestUDPClientLeavesPodThatIsGone(t *testing.T) {
 	ns := cluster.Namespace(t, nil)
