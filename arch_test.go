@@ -26,8 +26,15 @@ const module = "github.com/woven-cni/woven"
 // none of its own line. A package belongs below those whose rows its rows refer to. A new feature is one more name on
 // the last rung.
 var ladder = [][]string{
-	{"pkg/apis/kubeovn/v1", "pkg/ipam", "pkg/ovs/nb", "pkg/ovs/sb", "pkg/ovs/vswitch"},
+	{
+		"pkg/apis/kubeovn/v1", "pkg/ipam", "pkg/ovs/nb", "pkg/ovs/sb", "pkg/ovs/vswitch",
+		"pkg/ovs/internal/schema", "pkg/ovs/internal/session",
+	},
 	{"pkg/ovs"},
+	{"pkg/ovs/internal/record"},
+	{"pkg/ovs/internal/cache"},
+	{"pkg/ovs/internal/plan"},
+	{"pkg/ovs/engine"},
 	{"pkg/reconcile"},
 	{"pkg/vpc"},
 	{"pkg/group", "pkg/subnet"},
@@ -182,7 +189,7 @@ func TestFarDependencies(t *testing.T) {
 			[]string{"k8s.io/", "sigs.k8s.io/", "github.com/ovn-kubernetes/libovsdb", "github.com/vishvananda/netlink"},
 			"the runtime starts this binary for every pod: it hands the request to the daemon and knows nothing",
 		},
-		{"pkg/ovs", []string{"k8s.io/", "sigs.k8s.io/"}, "the row engine knows rows and owners, not Kubernetes"},
+		{"pkg/ovs/engine", []string{"k8s.io/", "sigs.k8s.io/"}, "the row engine knows rows and owners, not Kubernetes"},
 		{"pkg/ovs/nb", []string{"k8s.io/", "sigs.k8s.io/"}, "models are generated from the schema alone"},
 		{"pkg/ipam", []string{"k8s.io/", "sigs.k8s.io/", "github.com/"}, "addresses are values: netip in, netip out"},
 		{

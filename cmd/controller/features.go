@@ -11,7 +11,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ip"
 	"github.com/woven-cni/woven/pkg/namespace"
 	"github.com/woven-cni/woven/pkg/node"
-	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/policy"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -21,7 +21,7 @@ import (
 )
 
 // addFeatures is the list of all that the controller does.
-func addFeatures(ctx context.Context, mgr manager.Manager, db *ovs.DB, o *Options) error {
+func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Options) error {
 	c, pools, groups, events := mgr.GetClient(), subnet.NewPools(), group.NewRegistry(), mgr.GetEventRecorder("woven-controller")
 	chooser, err := subnet.NewChooser(ctx, c, mgr.GetFieldIndexer(), o.DefaultVpc, o.DefaultSubnet)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/policy"
 )
 
@@ -45,7 +46,8 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	db, err := ovs.Open(ctx, ovs.Northbound, splitList(o.NBAddr), ovs.WithLogger(mgr.GetLogger().WithName("ovs")), ovs.WithMetrics(metrics.Registry))
+	db, err := engine.Open(ctx, ovs.Northbound, splitList(o.NBAddr),
+		engine.WithLogger(mgr.GetLogger().WithName("ovs")), engine.WithMetrics(metrics.Registry))
 	if err != nil {
 		return fmt.Errorf("opening the northbound database: %w", err)
 	}
@@ -100,7 +102,7 @@ func newManager(config *rest.Config, o *Options) (manager.Manager, error) {
 
 // addProbes makes the process live while it runs, and ready while it could take over at once. They are served beside the
 // metrics, so that a node lends the controller one port and not two.
-func addProbes(mgr manager.Manager, db *ovs.DB) error {
+func addProbes(mgr manager.Manager, db *engine.DB) error {
 	connected := func(*http.Request) error {
 		if !db.Connected() {
 			return ovs.ErrOffline

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/woven-cni/woven/pkg/fuzztest"
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ovs"
 )
@@ -158,18 +159,6 @@ func TestSelectorsThatSayTheSameAreOne(t *testing.T) {
 	}
 }
 
-// choices turns bytes into decisions.
-type choices struct{ data []byte }
-
-func (c *choices) pick(n int) int {
-	if len(c.data) == 0 {
-		return 0
-	}
-	b := c.data[0]
-	c.data = c.data[1:]
-	return int(b) % n
-}
-
 // FuzzRegistry compares the registry, after any order of events, with what a look at every selector and pod says.
 func FuzzRegistry(f *testing.F) {
 	f.Add([]byte("a pod comes, a policy selects it, and both go again"))
@@ -185,31 +174,31 @@ func FuzzRegistry(f *testing.F) {
 		{Port: group.NamedPort{Protocol: corev1.ProtocolTCP, Name: "p"}},
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c := &choices{data}
+		c := new(fuzztest.Choices(data))
 		r := group.NewRegistry()
 		namespaces, pods, joined := map[string]map[string]string{}, map[types.NamespacedName]group.Pod{}, map[types.NamespacedName][]string{}
 		uses := map[ovs.Owner][]group.Selector{}
 		for range min(len(data), 200) {
-			ns := fmt.Sprint("n", c.pick(3))
-			key := types.NamespacedName{Namespace: ns, Name: fmt.Sprint("p", c.pick(3))}
-			user := ovs.Owner{Feature: "networkpolicy", Key: fmt.Sprint("u", c.pick(3))}
-			switch c.pick(7) {
+			ns := fmt.Sprint("n", c.Pick(3))
+			key := types.NamespacedName{Namespace: ns, Name: fmt.Sprint("p", c.Pick(3))}
+			user := ovs.Owner{Feature: "networkpolicy", Key: fmt.Sprint("u", c.Pick(3))}
+			switch c.Pick(7) {
 			case 0:
-				namespaces[ns] = map[string]string{"team": fmt.Sprint("t", c.pick(2))}
+				namespaces[ns] = map[string]string{"team": fmt.Sprint("t", c.Pick(2))}
 				r.SetNamespace(ns, namespaces[ns])
 			case 1:
 				delete(namespaces, ns)
 				r.RemoveNamespace(ns)
 			case 2, 3:
-				p := group.Pod{Key: key, Labels: map[string]string{"app": fmt.Sprint("a", c.pick(3))}, Node: "n"}
-				if c.pick(2) == 1 {
-					p.Ports = []group.NamedPort{{Protocol: corev1.ProtocolTCP, Name: "p", Number: int32(c.pick(2) + 1)}}
+				p := group.Pod{Key: key, Labels: map[string]string{"app": fmt.Sprint("a", c.Pick(3))}, Node: "n"}
+				if c.Pick(2) == 1 {
+					p.Ports = []group.NamedPort{{Protocol: corev1.ProtocolTCP, Name: "p", Number: int32(c.Pick(2) + 1)}}
 				}
 				groups, placed := r.Place(p)
 				pods[key] = p
 				if !placed {
 					r.Failed(key, false)
-				} else if c.pick(4) > 0 {
+				} else if c.Pick(4) > 0 {
 					r.Joined(key, groups)
 					joined[key] = groups
 				} else {
@@ -220,18 +209,18 @@ func FuzzRegistry(f *testing.F) {
 				delete(joined, key)
 				r.Forget(key)
 			case 5:
-				s := selectors[c.pick(len(selectors))]
+				s := selectors[c.Pick(len(selectors))]
 				uses[user] = append(uses[user], s)
 				if _, err := r.Use(user, s); err != nil {
 					t.Fatal(err)
 				}
-				if c.pick(2) == 1 {
+				if c.Pick(2) == 1 {
 					r.Made(s.Name())
 				}
 			default:
 				if n := len(uses[user]); n > 0 {
 					uses[user] = uses[user][n-1:]
-					if c.pick(2) == 1 {
+					if c.Pick(2) == 1 {
 						uses[user] = nil
 					}
 				}

@@ -1,18 +1,16 @@
-// Package ovs keeps the rows of an OVSDB database equal to what their owners want.
+// Package ovs is the language in which features say what rows an OVSDB database should hold.
 //
 // Every row belongs to one Owner, a Kubernetes object, and has one name for ever, its Sym, from which its UUID
-// follows. An owner states all it wants as a Desired; DB.Apply compares that with what the database holds and sends
-// the difference as one transaction, or nothing:
+// follows. An owner states all it wants as a Desired:
 //
 //	var want ovs.Desired
 //	want.Add(subnet.Switch("web"), &nb.LogicalSwitch{Name: "web"})
 //	want.Add(podPort, &nb.LogicalSwitchPort{Name: "web-0.shop", Addresses: addresses}).
 //		In(ovs.SwitchPorts.Of(subnet.Switch("web"))).
 //		Also(ovs.GroupPorts.Of(group).This())
-//	plan, err := db.Apply(ctx, ovs.Owner{Feature: "pod", Key: "shop/web-0"}, want)
 //
-// The zero Desired deletes. There is nothing else to clean up with: rows are found again by their owner after any
-// restart, and what changes under us comes back through DB.Dirty.
+// The zero Desired deletes. Package ovs/engine makes it true; nothing outside these two sees an operation, a session or
+// a transaction, and neither imports a Kubernetes package.
 //
 // What the engine needs to remember it writes into the rows, under keys of external_ids that begin with "woven/":
 //
@@ -21,8 +19,6 @@
 //	woven/in     the sets this row is in, and values it put into sets, so that they can be undone; but for port groups,
 //	             where an index finds the rows that hold it
 //	woven/with   rows of the same owner whose tables have no external_ids
-//
-// Package ovs imports no Kubernetes package, and nothing outside it sees an operation, a session or a transaction.
 package ovs
 
 //go:generate go tool -modfile=../../tools/go.mod modelgen --extended -p nb -o nb schema/ovn-nb.ovsschema

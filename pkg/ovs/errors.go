@@ -15,7 +15,7 @@ var (
 )
 
 // ErrWaiting says that rows which the wanted rows refer to do not exist yet. Nothing was sent. It is a condition rather
-// than a failure and wants no backoff: DB.Dirty names the owner when one of the rows appears.
+// than a failure and wants no backoff: the engine marks the owner dirty when one of the rows appears.
 type ErrWaiting struct{ Refs []Ref }
 
 func (e *ErrWaiting) Error() string {
@@ -27,13 +27,13 @@ func (e *ErrWaiting) Error() string {
 }
 
 // ErrInUse says that a row cannot go yet, because rows of other owners refer to it. Nothing was changed. It wants no
-// backoff: DB.Dirty names the owner when a reference to the row's table may have gone.
+// backoff: the engine marks the owner dirty when a reference to the row's table may have gone.
 type ErrInUse struct{ Table, Details string }
 
 func (e *ErrInUse) Error() string { return "still in use: " + e.Details }
 
 // ErrTaken says that a row which is not this owner's has the name or the index of a wanted row. Nothing was changed.
-// It wants no backoff: DB.Dirty names the owner when a row of the table goes or changes.
+// It wants no backoff: the engine marks the owner dirty when a row of the table goes or changes.
 type ErrTaken struct{ Table, Details string }
 
 func (e *ErrTaken) Error() string { return "name taken in " + e.Table + ": " + e.Details }

@@ -39,8 +39,8 @@ var symSpace = uuid.MustParse("6f0b3d3c-7a4e-5d0e-9c57-0d0f5a1c9b11")
 // reference.
 func (s Sym) UUID() string { return uuid.NewSHA1(symSpace, []byte(s)).String() }
 
-// valid reports what is wrong with the name, or nil.
-func (s Sym) valid() error {
+// Valid reports what is wrong with the name, or nil.
+func (s Sym) Valid() error {
 	if s == "" {
 		return fmt.Errorf("empty Sym")
 	}

@@ -3,9 +3,10 @@ package ovs
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"sort"
 	"strings"
+
+	"github.com/woven-cni/woven/pkg/ovs/internal/schema"
 )
 
 // Text shows the rows as goldens want them: sorted by table and Sym, empty columns left out, references as Syms where
@@ -15,9 +16,9 @@ import (
 //	  addresses ["0a:58:0a:10:00:05 10.16.0.5"]
 //	  name web-0.shop
 //	  also Port_Group.ports@policy/shop/db/group
-func (d Desired) Text(db *Database, known ...Sym) string {
-	db.load()
-	names := map[string]Sym{}
+func (d Desired) Text(db *schema.Database, known ...Sym) string {
+	db.Load()
+	names := map[string]string{}
 	for _, r := range d.Rows {
 		known = append(known, r.Sym, r.In.Of)
 		for _, m := range r.Also {
@@ -25,7 +26,7 @@ func (d Desired) Text(db *Database, known ...Sym) string {
 		}
 	}
 	for _, s := range known {
-		names[s.UUID()] = s
+		names[s.UUID()] = string(s)
 	}
 	blocks := make([]string, len(d.Rows))
 	for i, r := range d.Rows {
@@ -35,29 +36,24 @@ func (d Desired) Text(db *Database, known ...Sym) string {
 	return strings.Join(blocks, "")
 }
 
-func (r Row) text(db *Database, names map[string]Sym) string {
-	t, err := db.tableOf(r.Model)
+func (r Row) text(db *schema.Database, names map[string]string) string {
+	t, err := db.TableOf(r.Model)
 	if err != nil {
 		return fmt.Sprintf("%s: %v\n", r.Sym, err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s", t.name, r.Sym)
+	fmt.Fprintf(&b, "%s %s", t.Name, r.Sym)
 	if r.In != (Column{}) {
 		fmt.Fprintf(&b, " in %s", r.In)
 	}
 	b.WriteString("\n")
-	writeColumns(&b, t, reflect.ValueOf(r.Model).Elem(), names)
-	if t.extIDs != nil {
-		if ids := reflect.ValueOf(r.Model).Elem().Field(t.extIDs.field); ids.Len() > 0 {
-			fmt.Fprintf(&b, "  %s %s\n", externalIDs, format(ids))
-		}
-	}
+	b.WriteString(t.Text(reflect.ValueOf(r.Model).Elem(), names))
 	also := make([]string, 0, len(r.Also))
 	for _, m := range r.Also {
 		line := "  also " + m.In.String()
 		switch {
 		case m.Value != "":
-			line += " = " + quote(m.Value)
+			line += " = " + schema.Quote(m.Value)
 		case m.Row != "" && m.Row != r.Sym:
 			line += " = " + string(m.Row)
 		}
@@ -66,69 +62,4 @@ func (r Row) text(db *Database, names map[string]Sym) string {
 	sort.Strings(also)
 	b.WriteString(strings.Join(also, ""))
 	return b.String()
-}
-
-func writeColumns(b *strings.Builder, t *table, v reflect.Value, names map[string]Sym) {
-	for _, c := range t.owned {
-		f := v.Field(c.field)
-		if f.IsZero() {
-			continue
-		}
-		text := format(f)
-		if c.ref != "" {
-			for id, sym := range names {
-				text = strings.ReplaceAll(text, id, string(sym))
-			}
-		}
-		fmt.Fprintf(b, "  %s %s\n", c.name, text)
-	}
-}
-
-// Dump shows all rows of ours that the database holds, with their sets, in the form of Desired.Text. Two databases that
-// say the same give the same text.
-func (d *DB) Dump() string {
-	s := d.session()
-	if s == nil {
-		return ""
-	}
-	s.cache.mu.RLock()
-	defer s.cache.mu.RUnlock()
-	names := map[string]Sym{}
-	var rows []ownedRow
-	for name := range s.cache.owners {
-		o, _ := ParseOwner(name)
-		for _, r := range s.cache.owned(o) {
-			names[r.uuid] = r.sym
-			rows = append(rows, r)
-		}
-	}
-	blocks := make([]string, len(rows))
-	for i, r := range rows {
-		var b strings.Builder
-		fmt.Fprintf(&b, "%s %s\n", r.table.name, r.sym)
-		writeColumns(&b, r.table, r.value(), names)
-		if ids := r.ids(); len(ids) > 0 {
-			fmt.Fprintf(&b, "  %s %s\n", externalIDs, format(reflect.ValueOf(ids)))
-		}
-		for _, c := range r.table.sets {
-			if set := r.sets[c]; len(set) > 0 {
-				fmt.Fprintf(&b, "  %s %s\n", c.name, strings.Join(named(set, names), " "))
-			}
-		}
-		blocks[i] = b.String()
-	}
-	sort.Strings(blocks)
-	return strings.Join(blocks, "")
-}
-
-func named(set map[string]struct{}, names map[string]Sym) []string {
-	out := make([]string, 0, len(set))
-	for v := range set {
-		if sym, ok := names[v]; ok {
-			v = string(sym)
-		}
-		out = append(out, v)
-	}
-	slices.Sort(out)
-	return out
 }

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -24,7 +25,7 @@ import (
 // the two, has it in its committed row. It runs once, on the leader, over caches: no look-up leaves the process.
 type Seed struct {
 	Reader     client.Reader
-	DB         *ovs.DB
+	DB         *engine.DB
 	Pools      *subnet.Pools
 	DefaultVpc string
 	Log        logr.Logger

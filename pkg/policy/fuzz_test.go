@@ -13,78 +13,68 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/fuzztest"
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/policy"
 )
 
-// choices turns bytes into decisions.
-type choices struct{ data []byte }
+func of[T any](c *fuzztest.Choices, values ...T) T { return values[c.Pick(len(values))] }
 
-func (c *choices) pick(n int) int {
-	if len(c.data) == 0 {
-		return 0
-	}
-	b := c.data[0]
-	c.data = c.data[1:]
-	return int(b) % n
-}
-
-func of[T any](c *choices, values ...T) T { return values[c.pick(len(values))] }
-
-func some[T any](c *choices, most int, make func(*choices) T) []T {
+func some[T any](c *fuzztest.Choices, most int, make func(*fuzztest.Choices) T) []T {
 	var out []T
-	for range c.pick(most + 1) {
+	for range c.Pick(most + 1) {
 		out = append(out, make(c))
 	}
 	return out
 }
 
-func aSelector(c *choices) *metav1.LabelSelector {
+func aSelector(c *fuzztest.Choices) *metav1.LabelSelector {
 	s := &metav1.LabelSelector{}
-	switch c.pick(5) {
+	switch c.Pick(5) {
 	case 0:
 	case 1:
 		s.MatchLabels = map[string]string{"app": of(c, "a", "b", "", "not a value")}
 	case 2:
 		s.MatchLabels = map[string]string{corev1.LabelMetadataName: of(c, "shop", "lab")}
 	default:
-		s.MatchExpressions = some(c, 2, func(c *choices) metav1.LabelSelectorRequirement {
+		s.MatchExpressions = some(c, 2, func(c *fuzztest.Choices) metav1.LabelSelectorRequirement {
 			return metav1.LabelSelectorRequirement{
 				Key:      of(c, "app", "team", "", "x/y/z"),
 				Operator: of(c, metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist, "Near"),
-				Values:   some(c, 3, func(c *choices) string { return of(c, "a", "b", "", "-") }),
+				Values:   some(c, 3, func(c *fuzztest.Choices) string { return of(c, "a", "b", "", "-") }),
 			}
 		})
 	}
 	return s
 }
 
-func aPeer(c *choices) networkingv1.NetworkPolicyPeer {
-	cidr := func(c *choices) string {
+func aPeer(c *fuzztest.Choices) networkingv1.NetworkPolicyPeer {
+	cidr := func(c *fuzztest.Choices) string {
 		return of(c, "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "0.0.0.0/0", "::/0", "2001:db8::/33", "10.0.0.0/33", "", "10.1.2.3/24")
 	}
 	var p networkingv1.NetworkPolicyPeer
-	if c.pick(3) == 0 {
+	if c.Pick(3) == 0 {
 		p.IPBlock = &networkingv1.IPBlock{CIDR: cidr(c), Except: some(c, 3, cidr)}
 	}
-	if c.pick(2) == 0 {
+	if c.Pick(2) == 0 {
 		p.PodSelector = aSelector(c)
 	}
-	if c.pick(2) == 0 {
+	if c.Pick(2) == 0 {
 		p.NamespaceSelector = aSelector(c)
 	}
 	return p
 }
 
-func aPort(c *choices) networkingv1.NetworkPolicyPort {
-	number := func(c *choices) int32 { return of[int32](c, 80, 81, 443, 0, -1, 65535, 65536, 7, 1<<30) }
+func aPort(c *fuzztest.Choices) networkingv1.NetworkPolicyPort {
+	number := func(c *fuzztest.Choices) int32 { return of[int32](c, 80, 81, 443, 0, -1, 65535, 65536, 7, 1<<30) }
 	var p networkingv1.NetworkPolicyPort
-	if c.pick(2) == 0 {
+	if c.Pick(2) == 0 {
 		protocol := of(c, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP, "GRE", "")
 		p.Protocol = &protocol
 	}
-	switch c.pick(3) {
+	switch c.Pick(3) {
 	case 0:
 		port := intstr.FromInt32(number(c))
 		p.Port = &port
@@ -92,26 +82,26 @@ func aPort(c *choices) networkingv1.NetworkPolicyPort {
 		port := intstr.FromString(of(c, "http", "sql", "", "no such name"))
 		p.Port = &port
 	}
-	if c.pick(3) == 0 {
+	if c.Pick(3) == 0 {
 		end := number(c)
 		p.EndPort = &end
 	}
 	return p
 }
 
-func aPolicy(c *choices, name string) *networkingv1.NetworkPolicy {
+func aPolicy(c *fuzztest.Choices, name string) *networkingv1.NetworkPolicy {
 	p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: of(c, "shop", "lab"), Name: name, Generation: 1}}
 	p.Spec.PodSelector = *aSelector(c)
-	p.Spec.PolicyTypes = some(c, 2, func(c *choices) networkingv1.PolicyType {
+	p.Spec.PolicyTypes = some(c, 2, func(c *fuzztest.Choices) networkingv1.PolicyType {
 		return of(c, networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress, "Sideways")
 	})
-	p.Spec.Ingress = some(c, 3, func(c *choices) networkingv1.NetworkPolicyIngressRule {
+	p.Spec.Ingress = some(c, 3, func(c *fuzztest.Choices) networkingv1.NetworkPolicyIngressRule {
 		return networkingv1.NetworkPolicyIngressRule{From: some(c, 3, aPeer), Ports: some(c, 4, aPort)}
 	})
-	p.Spec.Egress = some(c, 3, func(c *choices) networkingv1.NetworkPolicyEgressRule {
+	p.Spec.Egress = some(c, 3, func(c *fuzztest.Choices) networkingv1.NetworkPolicyEgressRule {
 		return networkingv1.NetworkPolicyEgressRule{To: some(c, 3, aPeer), Ports: some(c, 4, aPort)}
 	})
-	if c.pick(3) == 0 {
+	if c.Pick(3) == 0 {
 		p.Annotations = map[string]string{
 			v1.AnnotationPolicyLog: "true", v1.AnnotationPolicyLogActions: of(c, "", "allow", "drop,pass", "shout"),
 			v1.AnnotationPolicyLogRate: of(c, "", "1", "0", "many"), v1.AnnotationPolicyEnforcement: of(c, "", "lax", "strict"),
@@ -120,9 +110,9 @@ func aPolicy(c *choices, name string) *networkingv1.NetworkPolicy {
 	return p
 }
 
-func aPod(c *choices, i int) group.Pod {
+func aPod(c *fuzztest.Choices, i int) group.Pod {
 	p := group.Pod{Key: types.NamespacedName{Namespace: of(c, "shop", "lab"), Name: fmt.Sprint("p", i)}, Labels: map[string]string{"app": of(c, "a", "b", "c")}}
-	p.Ports = some(c, 2, func(c *choices) group.NamedPort {
+	p.Ports = some(c, 2, func(c *fuzztest.Choices) group.NamedPort {
 		return group.NamedPort{Protocol: of(c, corev1.ProtocolTCP, corev1.ProtocolUDP), Name: of(c, "http", "sql"), Number: of[int32](c, 80, 81)}
 	})
 	return p
@@ -158,7 +148,7 @@ func build(t *testing.T, policies []*networkingv1.NetworkPolicy, pods []group.Po
 			if again, _ := policy.Translate(in); !reflect.DeepEqual(want, again) {
 				t.Fatalf("translating twice makes two different answers")
 			}
-			if err := want.Check(ovs.Northbound, in.Owner); err != nil {
+			if err := engine.Check(ovs.Northbound, in.Owner, want); err != nil {
 				t.Fatalf("the rows are wrong: %v", err)
 			}
 			out[in.Owner.Key] = want
@@ -174,13 +164,13 @@ func FuzzNetworkPolicy(f *testing.F) {
 	f.Add([]byte("policies, and pods"))
 	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 1, 1, 1, 2, 2, 2, 0, 0, 3, 3, 3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c := &choices{data}
+		c := new(fuzztest.Choices(data))
 		var policies []*networkingv1.NetworkPolicy
-		for i := range c.pick(3) + 1 {
+		for i := range c.Pick(3) + 1 {
 			policies = append(policies, aPolicy(c, fmt.Sprint("np-", i)))
 		}
 		var pods []group.Pod
-		for i := range c.pick(5) {
+		for i := range c.Pick(5) {
 			pods = append(pods, aPod(c, i))
 		}
 		one := build(t, policies, pods, true)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -23,7 +24,7 @@ import (
 // just before the last controller ended is in force as it was until its pods have joined the groups of what it is now.
 type Seed struct {
 	Reader client.Reader
-	DB     *ovs.DB
+	DB     *engine.DB
 	Groups *group.Registry
 	Kinds  Kinds
 	Log    logr.Logger

@@ -22,6 +22,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 )
 
 // Feature is one kind of object and the OVN rows it stands for.
@@ -67,7 +68,7 @@ type Outcome struct {
 	// InUse, which a feature's Report may set, is who keeps an object that is to be deleted.
 	InUse string
 	// Plan is what was sent; empty when there was nothing to do.
-	Plan ovs.Plan
+	Plan engine.Plan
 }
 
 // Programmed says whether OVN now holds exactly what the object asks for.
@@ -87,7 +88,7 @@ const cacheSyncTimeout = 10 * time.Minute
 
 // Register adds the feature's controller to mgr. It works only on the leader; its sources fill its queue on a standby
 // too, so that a new leader starts at once.
-func Register[In any](mgr manager.Manager, db *ovs.DB, f Feature[In]) error {
+func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
 	r := &runner[In]{Feature: f, db: db, reader: mgr.GetClient(), events: mgr.GetEventRecorder("woven-controller")}
 	warm := true
 	c, err := controller.New(f.Name, mgr, controller.Options{
@@ -125,7 +126,7 @@ func when(p predicate.Predicate) []predicate.Predicate {
 // runner is a Feature at work.
 type runner[In any] struct {
 	Feature[In]
-	db      *ovs.DB
+	db      *engine.DB
 	reader  client.Reader
 	events  recorder.EventRecorder
 	drifted sync.Map // ctrl.Request -> string: keys whose rows someone else changed, and which rows

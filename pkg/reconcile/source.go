@@ -8,14 +8,14 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 )
 
 // dirtySource feeds a queue with the owners that the database says need another look: all of them when a session
 // begins (which is how rows of objects deleted while nobody watched are found), one when its rows drift or when a row
 // it waited for appears.
 type dirtySource struct {
-	db      *ovs.DB
+	db      *engine.DB
 	feature string
 	drifted *sync.Map
 }
@@ -30,7 +30,7 @@ func (s *dirtySource) Start(ctx context.Context, queue workqueue.TypedRateLimiti
 				return // the manager stops
 			}
 			req := ctrl.Request{NamespacedName: ParseKey(d.Owner.Key)}
-			if d.Cause == ovs.CauseDrift {
+			if d.Cause == engine.CauseDrift {
 				s.drifted.Store(req, d.Details)
 			}
 			queue.Add(req)

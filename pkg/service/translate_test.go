@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/randfill"
 
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/service"
 )
@@ -28,7 +29,7 @@ func FuzzTranslateService(f *testing.F) {
 		if len(problems) > 0 {
 			t.Fatalf("a Service, which the API server has checked, has problems: %s", problems)
 		}
-		if err := want.Check(ovs.Northbound, ovs.Owner{Feature: service.FeatureName, Key: in.Key}); err != nil {
+		if err := engine.Check(ovs.Northbound, ovs.Owner{Feature: service.FeatureName, Key: in.Key}, want); err != nil {
 			t.Fatalf("the engine refuses the rows: %v", err)
 		}
 		if again, _ := service.Translate(in); !reflect.DeepEqual(want, again) {
@@ -58,7 +59,7 @@ func checkVariables(t *testing.T, in service.In, want ovs.Desired) {
 		if len(problems) > 0 {
 			t.Fatalf("variables have problems: %s", problems)
 		}
-		if err := rows.Check(ovs.Northbound, ovs.Owner{Feature: service.VariablesFeatureName, Key: host.Node}); err != nil {
+		if err := engine.Check(ovs.Northbound, ovs.Owner{Feature: service.VariablesFeatureName, Key: host.Node}, rows); err != nil {
 			t.Fatalf("the engine refuses the variables: %v", err)
 		}
 		if len(placed) == 0 || in.Service.Spec.InternalTrafficPolicy != nil {

@@ -50,7 +50,7 @@ func StartCluster(t testing.TB) *Cluster {
 
 func (s *Server) ctl() string { return filepath.Join(s.dir, "ctl") }
 
-// Endpoints are what ovs.Open wants.
+// Endpoints are what engine.Open wants.
 func (c *Cluster) Endpoints() []string {
 	out := make([]string, len(c.members))
 	for i, s := range c.members {

@@ -3,7 +3,7 @@ package ovstest
 import (
 	"sync"
 
-	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 )
 
 // Recorder sees the transactions of a DB, so that a test can say "exactly one" and "none".
@@ -13,8 +13,8 @@ type Recorder struct {
 }
 
 // Option makes a DB show its transactions to the recorder.
-func (r *Recorder) Option() ovs.Option {
-	return ovs.WithRecorder(func(params []byte) {
+func (r *Recorder) Option() engine.Option {
+	return engine.WithRecorder(func(params []byte) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.sent = append(r.sent, string(params))

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 )
 
 // Server is an ovsdb-server with one database on a unix socket of its own.
@@ -65,7 +66,7 @@ func (s *Server) reset(schema string) {
 // Socket is the path of the server's socket.
 func (s *Server) Socket() string { return filepath.Join(s.dir, "sock") }
 
-// Endpoint is what ovs.Open wants.
+// Endpoint is what engine.Open wants.
 func (s *Server) Endpoint() string { return "unix:" + s.Socket() }
 
 // Kill kills the server at once, as a crash would.
@@ -107,11 +108,11 @@ func (s *Server) Restart() {
 }
 
 // DB opens the database until the test ends, and waits until it is ready.
-func (s *Server) DB(opts ...ovs.Option) *ovs.DB {
+func (s *Server) DB(opts ...engine.Option) *engine.DB {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s.t.Cleanup(cancel)
-	db, err := ovs.Open(ctx, ovs.Northbound, []string{s.Endpoint()}, opts...)
+	db, err := engine.Open(ctx, ovs.Northbound, []string{s.Endpoint()}, opts...)
 	if err != nil {
 		s.t.Fatal(err)
 	}

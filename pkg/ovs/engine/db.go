@@ -1,0 +1,300 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/internal/cache"
+	"github.com/woven-cni/woven/pkg/ovs/internal/plan"
+	"github.com/woven-cni/woven/pkg/ovs/internal/record"
+	"github.com/woven-cni/woven/pkg/ovs/internal/schema"
+	"github.com/woven-cni/woven/pkg/ovs/internal/session"
+)
+
+// Option changes how a DB works.
+type Option func(*options)
+
+type options struct {
+	log      logr.Logger
+	metrics  prometheus.Registerer
+	record   func(params []byte)
+	deadline time.Duration
+}
+
+// WithLogger gives the DB a logger for sessions that begin and end.
+func WithLogger(log logr.Logger) Option { return func(o *options) { o.log = log } }
+
+// WithMetrics registers the DB's metrics.
+func WithMetrics(r prometheus.Registerer) Option { return func(o *options) { o.metrics = r } }
+
+// WithRecorder has f called with the parameters of each transaction before it is sent; tests count with it.
+func WithRecorder(f func(params []byte)) Option { return func(o *options) { o.record = f } }
+
+// WithDeadline says how long a transaction may take before the session is given up; a server that takes longer than the
+// 15 seconds it has by default has lost its disk or its quorum.
+func WithDeadline(limit time.Duration) Option { return func(o *options) { o.deadline = limit } }
+
+// DB is a database, whatever becomes of the connections to it.
+type DB struct {
+	database *schema.Database
+	options  options
+	ledger   *ledger
+	metrics  *metrics
+	queue    chan *job
+	ready    chan struct{}
+	stopped  <-chan struct{}
+
+	mu        sync.Mutex // protects following
+	endpoints []string
+	changed   chan struct{} // closed and replaced when the endpoints change
+	current   *view         // nil while there is none
+	count     uint64
+}
+
+// view is a session and the cache that it keeps up to date.
+type view struct {
+	*session.Session
+	cache *cache.Cache
+}
+
+const (
+	firstBackoff = 20 * time.Millisecond
+	lastBackoff  = time.Second
+	callTimeout  = 15 * time.Second // for a transaction, if WithDeadline does not say otherwise
+)
+
+// Open starts to keep a session with the database that is served at the endpoints ("tcp:10.0.0.1:6641",
+// "tcp:[fd00::1]:6641", "unix:/run/ovn/ovnnb_db.sock"; of a cluster any members: the leader is found). It returns at
+// once, also with no endpoints yet; Ready tells when the database can be used. The DB ends with the context.
+func Open(ctx context.Context, database *schema.Database, endpoints []string, opts ...Option) (*DB, error) {
+	d := &DB{
+		database: database.Load(), endpoints: slices.Clone(endpoints),
+		ready: make(chan struct{}), changed: make(chan struct{}), queue: make(chan *job, maxOwners),
+		stopped: ctx.Done(), options: options{deadline: callTimeout},
+	}
+	for _, o := range opts {
+		o(&d.options)
+	}
+	var err error
+	if d.metrics, err = newMetrics(d.database.Name, d.options.metrics); err != nil {
+		return nil, err
+	}
+	if r := d.options.metrics; r != nil {
+		if err := r.Register(newRowsCollector(d)); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	d.ledger = newLedger(func(feature string) { d.metrics.drift.WithLabelValues(d.database.Name, feature).Inc() })
+	go d.keepSession(ctx)
+	go d.commitAll(ctx)
+	return d, nil
+}
+
+// keepSession makes one session after the other. Waiting between attempts ends at once when the endpoints change.
+func (d *DB) keepSession(ctx context.Context) {
+	log := d.options.log.WithValues("database", d.database.Name)
+	wait, quiet := firstBackoff, false
+	for ctx.Err() == nil {
+		d.mu.Lock()
+		endpoints, changed := d.endpoints, d.changed
+		d.mu.Unlock()
+		v, err := d.connect(ctx, endpoints)
+		if err != nil {
+			if !quiet && len(endpoints) > 0 {
+				log.Info("cannot connect, and keep trying", "endpoints", endpoints, "error", err.Error())
+				quiet = true
+			}
+			select {
+			case <-ctx.Done():
+			case <-changed:
+				wait = firstBackoff
+			case <-time.After(wait):
+				wait = min(2*wait, lastBackoff)
+			}
+			continue
+		}
+		wait, quiet = firstBackoff, false
+		d.begin(ctx, v)
+		log.Info("session begun", "endpoint", v.Endpoint(), "session", d.Session())
+		select {
+		case <-v.Done():
+		case <-ctx.Done():
+			v.End(ctx.Err())
+		}
+		d.mu.Lock()
+		d.current = nil
+		d.mu.Unlock()
+		log.Info("session ended", "endpoint", v.Endpoint(), "cause", v.Err().Error())
+		if errors.Is(v.Err(), session.ErrLeader) {
+			d.demote(v.Endpoint())
+		}
+	}
+}
+
+// connect tries one endpoint after the other.
+func (d *DB) connect(ctx context.Context, endpoints []string) (*view, error) {
+	if len(endpoints) == 0 {
+		return nil, errors.New("no endpoints yet")
+	}
+	config := session.Config{Database: d.database.Name, Columns: d.database.Monitored(), Deadline: d.options.deadline}
+	var errs []error
+	for _, e := range endpoints {
+		filled := cache.New(d.database, d.ledger.observe)
+		s, err := session.Open(ctx, e, config, filled)
+		if err == nil {
+			return &view{s, filled}, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", e, err))
+	}
+	return nil, errors.Join(errs...)
+}
+
+// demote tries an endpoint last from now on.
+func (d *DB) demote(endpoint string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if i := slices.Index(d.endpoints, endpoint); i >= 0 {
+		d.endpoints = append(slices.Delete(slices.Clone(d.endpoints), i, i+1), endpoint)
+	}
+}
+
+func (d *DB) begin(ctx context.Context, v *view) {
+	d.mu.Lock()
+	d.current = v
+	d.count++
+	first := d.count == 1
+	gone := !slices.Contains(d.endpoints, v.Endpoint())
+	d.mu.Unlock()
+	d.metrics.sessions.WithLabelValues(d.database.Name).Inc()
+	v.cache.RLock()
+	owners := v.cache.Owners()
+	v.cache.RUnlock()
+	d.ledger.begin(owners)
+	if first {
+		close(d.ready)
+	}
+	go v.Probe(ctx)
+	if gone {
+		v.End(errors.New("its endpoint has gone"))
+	}
+}
+
+// view is the current one, or nil.
+func (d *DB) view() *view {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.current
+}
+
+// Ready is closed when the first session is filled.
+func (d *DB) Ready() <-chan struct{} { return d.ready }
+
+// Session counts the sessions begun so far; 0 means none yet.
+func (d *DB) Session() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.count
+}
+
+// Connected says whether there is a session now.
+func (d *DB) Connected() bool { return d.view() != nil }
+
+// SetEndpoints replaces the endpoints. The current session stays if its endpoint is still among them.
+func (d *DB) SetEndpoints(endpoints []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if slices.Equal(d.endpoints, endpoints) {
+		return
+	}
+	d.endpoints = slices.Clone(endpoints)
+	close(d.changed)
+	d.changed = make(chan struct{})
+	if v := d.current; v != nil && !slices.Contains(endpoints, v.Endpoint()) {
+		go v.End(errors.New("its endpoint has gone"))
+	}
+}
+
+// Dirty is the set of a feature's owners that want a look.
+func (d *DB) Dirty(feature string) *DirtySet {
+	d.ledger.mu.Lock()
+	defer d.ledger.mu.Unlock()
+	return d.ledger.set(feature)
+}
+
+// Owners lists the owners of a feature that have rows, whether or not their objects still exist.
+func (d *DB) Owners(feature string) []ovs.Owner {
+	v := d.view()
+	if v == nil {
+		return nil
+	}
+	v.cache.RLock()
+	defer v.cache.RUnlock()
+	out := slices.DeleteFunc(v.cache.Owners(), func(o ovs.Owner) bool { return o.Feature != feature })
+	slices.SortFunc(out, func(a, b ovs.Owner) int { return cmp.Compare(a.Key, b.Key) })
+	return out
+}
+
+// ObservedRow is a row as it is in the database.
+type ObservedRow struct {
+	Table string
+	Sym   ovs.Sym
+	Model ovs.Model
+}
+
+// Owned is what the database holds for an owner, sorted by Sym. The models are shared: read them only. Their members
+// columns are empty.
+func (d *DB) Owned(owner ovs.Owner) []ObservedRow {
+	v := d.view()
+	if v == nil {
+		return nil
+	}
+	v.cache.RLock()
+	defer v.cache.RUnlock()
+	var out []ObservedRow
+	for _, r := range v.cache.Owned(owner) {
+		out = append(out, ObservedRow{Table: r.Table.Name, Sym: r.Sym, Model: r.Model()})
+	}
+	return out
+}
+
+// Has says whether the database holds the row.
+func (d *DB) Has(table string, sym ovs.Sym) bool {
+	v := d.view()
+	if v == nil {
+		return false
+	}
+	v.cache.RLock()
+	defer v.cache.RUnlock()
+	return v.cache.Has(table, sym.UUID())
+}
+
+// Contains says whether the database holds the element in the set; value is a row's UUID or a plain value.
+func (d *DB) Contains(in ovs.Column, value string) bool {
+	v := d.view()
+	if v == nil {
+		return false
+	}
+	c, err := d.database.Set(in.Table, in.Column)
+	if err != nil {
+		return false
+	}
+	v.cache.RLock()
+	defer v.cache.RUnlock()
+	return v.cache.Contains(record.Claim{Column: c, Parent: in.Of.UUID(), Value: value})
+}
+
+// Check reports everything that is wrong with a Desired as such: programming errors, which tests should find. Apply
+// refuses one that does not pass.
+func Check(database *schema.Database, owner ovs.Owner, want ovs.Desired) error {
+	_, err := plan.Resolve(database.Load(), owner, want)
+	return err
+}

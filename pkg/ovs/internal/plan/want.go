@@ -1,0 +1,248 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/internal/record"
+	"github.com/woven-cni/woven/pkg/ovs/internal/schema"
+)
+
+// Want is a Desired with everything looked up.
+type Want struct {
+	db     *schema.Database
+	owner  ovs.Owner
+	rows   []*wanted
+	byUUID map[string]*wanted
+}
+
+// wanted is a Row with everything looked up.
+type wanted struct {
+	table   *schema.Table
+	sym     ovs.Sym
+	uuid    string
+	model   reflect.Value // the struct
+	ids     record.IDs    // all of external_ids that is ours; nil where the table has none
+	members []record.Membership
+	exact   []*schema.Column // sets of this row that hold nothing but members
+}
+
+// Owner is whose wishes they are.
+func (r *Want) Owner() ovs.Owner { return r.owner }
+
+// Empty says that the owner wants nothing.
+func (r *Want) Empty() bool { return len(r.rows) == 0 }
+
+// Resolve looks everything up. Its errors are all that is wrong with the Desired as such.
+func Resolve(db *schema.Database, owner ovs.Owner, want ovs.Desired) (*Want, error) {
+	var errs []error
+	if owner.Feature == "" || owner.Key == "" || strings.Contains(owner.Feature, "/") {
+		errs = append(errs, fmt.Errorf("%q is no owner", owner))
+	}
+	out := &Want{db: db, owner: owner, byUUID: make(map[string]*wanted, len(want.Rows))}
+	for _, r := range want.Rows {
+		w, err := resolveRow(db, r)
+		if err == nil && out.byUUID[w.uuid] != nil {
+			err = errors.New("wanted twice")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("row %s: %w", r.Sym, err))
+			continue
+		}
+		out.rows = append(out.rows, w)
+		out.byUUID[w.uuid] = w
+	}
+	errs = append(errs, out.checkChildren()...)
+	if len(errs) == 0 {
+		errs = append(errs, out.writeIDs()...)
+	}
+	return out, errors.Join(errs...)
+}
+
+func resolveRow(db *schema.Database, r ovs.Row) (*wanted, error) {
+	if err := r.Sym.Valid(); err != nil {
+		return nil, err
+	}
+	t, err := db.TableOf(r.Model)
+	if err != nil {
+		return nil, err
+	}
+	w := &wanted{table: t, sym: r.Sym, uuid: r.Sym.UUID(), model: reflect.ValueOf(r.Model).Elem()}
+	if t.UUID(w.model) != "" {
+		return nil, errors.New("its model has a UUID of its own")
+	}
+	for _, c := range t.Columns {
+		if (c.Class == schema.Foreign || c.Class == schema.Members) && !c.Of(w.model).IsZero() {
+			return nil, fmt.Errorf("its model sets the column %s, which is not one row's to set", c.Name)
+		}
+	}
+	also := r.Also
+	if r.In != (ovs.Column{}) {
+		also = append([]ovs.Member{r.In.This()}, r.Also...)
+	}
+	for _, m := range also {
+		found, err := record.Resolve(db, m, r.Sym)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(w.members, func(o record.Membership) bool { return o.Claim == found.Claim }) {
+			w.members = append(w.members, found)
+		}
+	}
+	return w, resolveExact(db, w, r)
+}
+
+// resolveExact turns the sets that the row has for itself into memberships of their values.
+func resolveExact(db *schema.Database, w *wanted, r ovs.Row) error {
+	for _, e := range r.Exact {
+		values := slices.Clone(e.Values)
+		slices.Sort(values)
+		for _, v := range slices.Compact(values) {
+			m, err := record.Resolve(db, e.Set.Of(r.Sym).Value(v), r.Sym)
+			if err != nil {
+				return err
+			}
+			m.Seen = true
+			w.members = append(w.members, m)
+		}
+		c, err := db.Set(e.Set.Table, e.Set.Column)
+		if err != nil {
+			return err
+		}
+		if c.Table != w.table || c.UUIDs {
+			return fmt.Errorf("%s is no set of values that the row has", e.Set)
+		}
+		w.exact = append(w.exact, c)
+	}
+	return nil
+}
+
+// checkChildren looks for rows that would die at once, because nothing refers to them strongly.
+func (r *Want) checkChildren() []error {
+	var errs []error
+	var held map[string]bool
+	for _, w := range r.rows {
+		if w.table.Root || slices.ContainsFunc(w.members, func(m record.Membership) bool {
+			return m.Column.Strong && m.Value == w.uuid
+		}) {
+			continue
+		}
+		if held == nil {
+			held = r.strongReferences()
+		}
+		if !held[w.uuid] {
+			errs = append(errs, fmt.Errorf("row %s: nothing keeps it alive: %s is no root table", w.sym, w.table.Name))
+		}
+	}
+	return errs
+}
+
+// strongReferences are the rows that columns of the wanted rows refer to.
+func (r *Want) strongReferences() map[string]bool {
+	held := map[string]bool{}
+	for _, w := range r.rows {
+		for _, c := range w.table.Owned {
+			if c.Strong {
+				c.References(w.model, func(id string) { held[id] = true })
+			}
+		}
+		for _, m := range w.members {
+			if m.Column.Strong {
+				held[m.Value] = true
+			}
+		}
+	}
+	return held
+}
+
+// writeIDs fills in external_ids. Rows of tables without it are noted in the first row that has it: the anchor.
+func (r *Want) writeIDs() []error {
+	var errs []error
+	var anchor *wanted
+	for _, w := range r.rows {
+		if w.table.ExternalIDs == nil {
+			continue
+		}
+		var err error
+		if w.ids, err = record.New(r.owner, w.sym, w.table.IDs(w.model)); err != nil {
+			errs = append(errs, fmt.Errorf("row %s: %w", w.sym, err))
+		}
+		if anchor == nil {
+			anchor = w
+		}
+	}
+	extra := map[*wanted][]record.Membership{} // what a row records besides its own memberships
+	var together []ovs.Ref
+	for _, w := range r.rows {
+		if w.ids != nil {
+			continue
+		}
+		if anchor == nil {
+			return append(errs, fmt.Errorf("row %s: %s has no external_ids, and no row of the owner that has", w.sym, w.table.Name))
+		}
+		together = append(together, ovs.Ref{Table: w.table.Name, Sym: w.sym, UUID: w.uuid})
+		for _, m := range w.members {
+			if m.Value == w.uuid && m.MemberSym == "" {
+				m = m.Named(w.sym)
+			}
+			extra[anchor] = append(extra[anchor], m)
+		}
+	}
+	if anchor != nil {
+		anchor.ids.PutWith(together)
+	}
+	for _, w := range r.rows {
+		if w.ids != nil {
+			w.ids.PutMemberships(append(slices.Clone(w.members), extra[w]...))
+		}
+	}
+	return errs
+}
+
+// Expected is a row as it should be.
+type Expected struct {
+	Owner ovs.Owner
+	UUID  string
+	Sym   ovs.Sym
+	Hash  uint64
+}
+
+// Account is what an owner wants in short.
+type Account struct {
+	Rows   []Expected
+	Claims []record.Claim
+	Sum    uint64 // differs where the rest does
+}
+
+// Account is all of it in short.
+func (r *Want) Account() Account {
+	var a Account
+	for _, w := range r.rows {
+		e := Expected{Owner: r.owner, UUID: w.uuid, Sym: w.sym, Hash: w.hash()}
+		a.Rows = append(a.Rows, e)
+		a.Sum += schema.Stir(e.Hash)
+		for _, m := range w.members {
+			a.Claims = append(a.Claims, m.Claim)
+			a.Sum += schema.HashPair(m.Parent, m.Value)
+		}
+	}
+	return a
+}
+
+// hash is a hash of all that is ours in the row; cache.Row.Hash is its counterpart.
+func (w *wanted) hash() uint64 { return w.table.Hash(w.model, w.ids) }
+
+// claims are all elements of sets that the owner wants.
+func (r *Want) claims() map[record.Claim]bool {
+	out := map[record.Claim]bool{}
+	for _, w := range r.rows {
+		for _, m := range w.members {
+			out[m.Claim] = true
+		}
+	}
+	return out
+}
