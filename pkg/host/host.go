@@ -11,11 +11,9 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
 )
-
-// NodeInterface is the node's own interface on the join subnet.
-const NodeInterface = "ovn0"
 
 // IntegrationBridge is the bridge that ovn-controller makes and programs.
 const IntegrationBridge = "br-int"
@@ -83,7 +81,7 @@ func (h *Host) OnReadiness(f func()) { h.changed = f }
 func (h *Host) concerns(c vsdb.Change) bool {
 	switch c.Table {
 	case vsdb.TableInterface:
-		return c.Name == NodeInterface || isTunnelBridge(c.Name)
+		return c.Name == kernel.NodeInterface || isTunnelBridge(c.Name)
 	case vsdb.TableBridge:
 		return c.Kind != vsdb.Updated || isTunnelBridge(c.Name)
 	case vsdb.TablePort:
@@ -191,7 +189,7 @@ func (h *Host) ChecksumInSoftware() bool { return h.config.Userspace }
 
 // Run reconciles on each event until the context ends.
 func (h *Host) Run(ctx context.Context) error {
-	if err := h.watchKernel(ctx); err != nil {
+	if err := kernel.Watch(ctx, h.wake); err != nil {
 		return err
 	}
 	h.wake()

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/woven-cni/woven/pkg/host/hosttest"
+	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
 )
 
@@ -32,14 +32,14 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{T: t, ovs: hosttest.NewOVSDB(t)}
 	nic := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: nicName, MTU: 1500}, PeerName: "wire"}
-	must(t, netlink.LinkAdd(nic))
+	hosttest.Must(t, netlink.LinkAdd(nic))
 	t.Cleanup(func() { _ = netlink.LinkDel(nic) })
-	must(t, netlink.LinkSetUp(nic))
-	must(t, netlink.AddrAdd(nic, &netlink.Addr{IPNet: ipNetOf(netip.MustParsePrefix("172.30.0.1/24"))}))
-	must(t, netlink.RouteAdd(&netlink.Route{
-		Dst: ipNetOf(netip.MustParsePrefix("192.0.2.0/24")), Gw: net.ParseIP("172.30.0.254"), LinkIndex: nic.Attrs().Index,
+	hosttest.Must(t, netlink.LinkSetUp(nic))
+	hosttest.Must(t, netlink.AddrAdd(nic, &netlink.Addr{IPNet: network(t, "172.30.0.1/24")}))
+	hosttest.Must(t, netlink.RouteAdd(&netlink.Route{
+		Dst: network(t, "192.0.2.0/24"), Gw: net.ParseIP("172.30.0.254"), LinkIndex: nic.Attrs().Index,
 	}))
-	t.Cleanup(func() { _ = applyNATDelete() })
+	t.Cleanup(func() { _ = exec.Command("nft", "delete", "table", "inet", "woven").Run() })
 	return r
 }
 
@@ -87,19 +87,17 @@ func cidrs(texts ...string) []netip.Prefix {
 	return out
 }
 
-func must(t *testing.T, err error) {
+func network(t *testing.T, text string) *net.IPNet {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	n, err := netlink.ParseIPNet(text)
+	hosttest.Must(t, err)
+	return n
 }
-
-func applyNATDelete() error { return exec.Command("nft", "delete", "table", "inet", natTable).Run() }
 
 // install plays ovn-controller for ovn0.
 func (r *rig) install() {
 	r.Helper()
-	r.ovs.VSCtl("set", "Interface", NodeInterface, "external_ids:ovn-installed=true")
+	r.ovs.VSCtl("set", "Interface", kernel.NodeInterface, "external_ids:ovn-installed=true")
 }
 
 func (r *rig) awaitReady() {
@@ -107,15 +105,15 @@ func (r *rig) awaitReady() {
 	hosttest.Eventually(r, "the node is ready", func() bool { return r.Ready() == nil })
 }
 
-func (r *rig) has(what string, want State) {
+func (r *rig) has(what string, want kernel.State) {
 	r.Helper()
-	var plan Plan
+	var plan kernel.Plan
 	deadline := func() bool {
-		have, err := Observe(want)
+		have, err := kernel.Observe(want)
 		if err != nil {
 			r.Fatal(err)
 		}
-		plan = Diff(want, have)
+		plan = kernel.Diff(want, have)
 		return len(have.Links) == len(want.Links) && plan.Empty()
 	}
 	defer func() {
@@ -127,21 +125,21 @@ func (r *rig) has(what string, want State) {
 }
 
 // whole is the state of a node that is whole.
-func whole() State {
-	return State{
-		Links: map[string]Link{NodeInterface: {Up: true, MTU: 1442, SoftChecksum: true}, "br-eth1": {Up: true}, nicName: {Up: true}},
+func whole() kernel.State {
+	return kernel.State{
+		Links: map[string]kernel.Link{kernel.NodeInterface: {Up: true, MTU: 1442, SoftChecksum: true}, "br-eth1": {Up: true}, nicName: {Up: true}},
 		Addresses: map[string][]netip.Prefix{
-			NodeInterface: cidrs("100.64.0.2/16", "fd00:100:64::2/64"),
-			"br-eth1":     cidrs("172.30.0.1/24"),
-			nicName:       nil,
+			kernel.NodeInterface: cidrs("100.64.0.2/16", "fd00:100:64::2/64"),
+			"br-eth1":            cidrs("172.30.0.1/24"),
+			nicName:              nil,
 		},
-		Routes: []Route{
-			{Dst: cidrs("10.16.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: NodeInterface, Protocol: protocolWoven},
-			{Dst: cidrs("fd00:10:16::/64")[0], Gateway: netip.MustParseAddr("fd00:100:64::1"), Link: NodeInterface, Protocol: protocolWoven},
+		Routes: []kernel.Route{
+			{Dst: cidrs("10.16.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol},
+			{Dst: cidrs("fd00:10:16::/64")[0], Gateway: netip.MustParseAddr("fd00:100:64::1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol},
 			{Dst: cidrs("192.0.2.0/24")[0], Gateway: netip.MustParseAddr("172.30.0.254"), Link: "br-eth1", Protocol: 3},
 		},
 		Sysctls: map[string]string{"net/ipv4/ip_forward": "1"},
-		NAT: NAT{
+		NAT: kernel.NAT{
 			Sources: cidrs("10.16.0.0/16", "fd00:10:16::/64"),
 			Cluster: cidrs("10.16.0.0/16", "100.64.0.0/16", "10.96.0.0/12", "fd00:10:16::/64", "fd00:100:64::/64"),
 		},
@@ -154,7 +152,7 @@ func TestNodeComesUpAndHeals(t *testing.T) {
 	stop := r.start()
 	defer func() { stop() }()
 	hosttest.Eventually(t, "ovn0 in Open vSwitch", func() bool {
-		return exec.Command("ovs-vsctl", "--db="+r.ovs.Endpoint(), "--no-wait", "get", "Interface", NodeInterface, "name").Run() == nil
+		return exec.Command("ovs-vsctl", "--db="+r.ovs.Endpoint(), "--no-wait", "get", "Interface", kernel.NodeInterface, "name").Run() == nil
 	})
 	if err := r.Ready(); err == nil {
 		t.Error("the node is ready before OVN has installed anything")
@@ -175,15 +173,15 @@ func TestNodeComesUpAndHeals(t *testing.T) {
 	}
 
 	for name, tamper := range map[string][]string{
-		"an address deleted":   {"ip", "addr", "del", "100.64.0.2/16", "dev", NodeInterface},
+		"an address deleted":   {"ip", "addr", "del", "100.64.0.2/16", "dev", kernel.NodeInterface},
 		"a route deleted":      {"ip", "route", "del", "10.16.0.0/16"},
-		"a link down":          {"ip", "link", "set", NodeInterface, "down"},
+		"a link down":          {"ip", "link", "set", kernel.NodeInterface, "down"},
 		"the bridge's address": {"ip", "addr", "flush", "dev", "br-eth1"},
-		"an address too many":  {"ip", "addr", "add", "100.64.9.9/16", "dev", NodeInterface},
-		"the rules deleted":    {"nft", "delete", "table", "inet", natTable},
+		"an address too many":  {"ip", "addr", "add", "100.64.9.9/16", "dev", kernel.NodeInterface},
+		"the rules deleted":    {"nft", "delete", "table", "inet", "woven"},
 		"all rules deleted":    {"nft", "flush", "ruleset"},
-		"the rules flushed":    {"nft", "flush", "chain", "inet", natTable, natChain},
-		"an element deleted":   {"nft", "delete", "element", "inet", natTable, "sources4", "{ 10.16.0.0/16 }"},
+		"the rules flushed":    {"nft", "flush", "chain", "inet", "woven", "postrouting"},
+		"an element deleted":   {"nft", "delete", "element", "inet", "woven", "sources4", "{ 10.16.0.0/16 }"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &rig{T: t, Host: r.Host, ovs: r.ovs}
@@ -197,7 +195,7 @@ func TestNodeComesUpAndHeals(t *testing.T) {
 	t.Run("vswitchd started again", func(t *testing.T) {
 		r := &rig{T: t, Host: r.Host, ovs: r.ovs}
 		stopSwitch()
-		for _, name := range []string{NodeInterface, "br-eth1"} { // as after a reboot
+		for _, name := range []string{kernel.NodeInterface, "br-eth1"} { // as after a reboot
 			if out, err := exec.Command("ip", "link", "del", name).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
@@ -223,7 +221,7 @@ func TestNodeComesUpAndHeals(t *testing.T) {
 func monitorEvents(t *testing.T) func() string {
 	t.Helper()
 	list := func() string {
-		out, err := exec.Command("nft", "-a", "list", "table", "inet", natTable).CombinedOutput()
+		out, err := exec.Command("nft", "-a", "list", "table", "inet", "woven").CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -241,9 +239,9 @@ func monitorEvents(t *testing.T) func() string {
 func TestAnotherTunnelInterfaceIsChosen(t *testing.T) {
 	r := newRig(t)
 	nic := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth2", MTU: 1400}, PeerName: "wire2"}
-	must(t, netlink.LinkAdd(nic))
+	hosttest.Must(t, netlink.LinkAdd(nic))
 	t.Cleanup(func() { _ = netlink.LinkDel(nic) })
-	must(t, netlink.AddrAdd(nic, &netlink.Addr{IPNet: ipNetOf(cidrs("172.29.0.1/24")[0])}))
+	hosttest.Must(t, netlink.AddrAdd(nic, &netlink.Addr{IPNet: network(t, "172.29.0.1/24")}))
 	r.ovs.VSwitchd()
 	stop := r.start()
 	defer stop()
@@ -252,9 +250,9 @@ func TestAnotherTunnelInterfaceIsChosen(t *testing.T) {
 	node.TunnelInterface = "eth2"
 	r.SetNode(node)
 	want := whole()
-	want.Links = map[string]Link{"br-eth2": {Up: true}, "eth2": {Up: true}, nicName: {Up: true}, NodeInterface: {Up: true, MTU: 1342}}
+	want.Links = map[string]kernel.Link{"br-eth2": {Up: true}, "eth2": {Up: true}, nicName: {Up: true}, kernel.NodeInterface: {Up: true, MTU: 1342}}
 	want.Addresses = map[string][]netip.Prefix{
-		NodeInterface: want.Addresses[NodeInterface], "br-eth2": cidrs("172.29.0.1/24"), "eth2": nil, nicName: cidrs("172.30.0.1/24"),
+		kernel.NodeInterface: want.Addresses[kernel.NodeInterface], "br-eth2": cidrs("172.29.0.1/24"), "eth2": nil, nicName: cidrs("172.30.0.1/24"),
 	}
 	want.Routes[2].Link = nicName
 	r.has("eth2 carries tunnels, and eth1 has its own back", want)
@@ -265,11 +263,11 @@ func TestSubnetsComeAndGo(t *testing.T) {
 	r.ovs.VSwitchd()
 	stop := r.start()
 	defer stop()
-	hosttest.Eventually(t, "ovn0 is there", func() bool { _, err := netlink.LinkByName(NodeInterface); return err == nil })
+	hosttest.Eventually(t, "ovn0 is there", func() bool { _, err := netlink.LinkByName(kernel.NodeInterface); return err == nil })
 	r.SetSubnet(Subnet{Name: "web", Routed: true, CIDRs: cidrs("10.17.0.0/16")})
 	want := whole()
-	want.Routes = append(want.Routes, Route{
-		Dst: cidrs("10.17.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: NodeInterface, Protocol: protocolWoven,
+	want.Routes = append(want.Routes, kernel.Route{
+		Dst: cidrs("10.17.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol,
 	})
 	want.NAT.Cluster = append(want.NAT.Cluster, cidrs("10.17.0.0/16")...)
 	r.has("with the new subnet", want)
@@ -277,8 +275,8 @@ func TestSubnetsComeAndGo(t *testing.T) {
 	r.SetSubnet(Subnet{Name: "web2", Routed: true, NAT: true, CIDRs: cidrs("10.18.0.0/16")})
 	want.NAT.Cluster = append(want.NAT.Cluster, cidrs("10.18.0.0/16")...)
 	want.NAT.Sources = append(want.NAT.Sources, cidrs("10.18.0.0/16")...)
-	want.Routes = append(want.Routes, Route{
-		Dst: cidrs("10.18.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: NodeInterface, Protocol: protocolWoven,
+	want.Routes = append(want.Routes, kernel.Route{
+		Dst: cidrs("10.18.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol,
 	})
 	r.has("with both", want)
 	r.DeleteSubnet("web")
@@ -287,22 +285,8 @@ func TestSubnetsComeAndGo(t *testing.T) {
 }
 
 func TestDiffOfEqualStatesIsEmpty(t *testing.T) {
-	if plan := Diff(whole(), whole()); !plan.Empty() {
+	if plan := kernel.Diff(whole(), whole()); !plan.Empty() {
 		t.Errorf("plan %s", plan)
-	}
-}
-
-func TestIntervalsAreReadBackAsPrefixes(t *testing.T) {
-	for _, f := range families {
-		want := cidrs("10.0.0.0/16", "10.1.0.0/16", "192.168.1.7/32", "240.0.0.0/4")
-		if !f.is4 {
-			want = cidrs("2001:db8::/64", "2001:db8:0:1::/64", "ff00::/8")
-		}
-		elements := f.elements(want)
-		slices.Reverse(elements)
-		if have := f.prefixes(elements); !slices.Equal(have, want) {
-			t.Errorf("%v came back as %v", want, have)
-		}
 	}
 }
 

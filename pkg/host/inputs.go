@@ -144,3 +144,17 @@ func (in inputs) clusterCIDRs() (all, natted, routed []netip.Prefix) {
 	}
 	return withoutContained(all), withoutContained(natted), withoutContained(routed)
 }
+
+// withoutContained drops prefixes that another one contains: intervals of a set must not overlap.
+func withoutContained(prefixes []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		contained := slices.ContainsFunc(prefixes, func(other netip.Prefix) bool {
+			return other != p && other.Bits() <= p.Bits() && other.Contains(p.Addr())
+		})
+		if !contained && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}

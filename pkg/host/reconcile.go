@@ -10,6 +10,7 @@ import (
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
+	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
 )
 
@@ -107,13 +108,13 @@ func (h *Host) nodePort(ctx context.Context, session *vsdb.Session, join *Join) 
 	}
 	ids := map[string]string{"iface-id": "node-" + h.config.NodeName, "vendor": "woven"}
 	mac, mtu := join.MAC.String(), h.PodMTU("")
-	iface := session.Interface(NodeInterface)
-	if iface == nil || session.Port(NodeInterface) == nil {
+	iface := session.Interface(kernel.NodeInterface)
+	if iface == nil || session.Port(kernel.NodeInterface) == nil {
 		port := vsdb.NewPort{
-			Bridge: bridge, Name: NodeInterface, Type: "internal", MAC: mac, MTURequest: mtu, ExternalIDs: ids,
+			Bridge: bridge, Name: kernel.NodeInterface, Type: "internal", MAC: mac, MTURequest: mtu, ExternalIDs: ids,
 		}
 		if err := session.Transact(ctx, port.Add()...); err != nil {
-			return fmt.Errorf("adding port %s: %w", NodeInterface, err)
+			return fmt.Errorf("adding port %s: %w", kernel.NodeInterface, err)
 		}
 		return nil
 	}
@@ -122,24 +123,24 @@ func (h *Host) nodePort(ctx context.Context, session *vsdb.Session, join *Join) 
 		ops = append(ops, iface.Update(ovsdb.Row{"mac": vsdb.Set(mac), "mtu_request": vsdb.Set(mtu)})...)
 	}
 	if err := session.Transact(ctx, ops...); err != nil {
-		return fmt.Errorf("changing port %s: %w", NodeInterface, err)
+		return fmt.Errorf("changing port %s: %w", kernel.NodeInterface, err)
 	}
 	return nil
 }
 
 // desired is the kernel's state as it should be.
-func (h *Host) desired(in inputs, t tunnel) State {
-	want := State{
-		Links:     map[string]Link{NodeInterface: {Up: true, SoftChecksum: h.config.Userspace}},
-		Addresses: map[string][]netip.Prefix{NodeInterface: in.node.Join.Addresses},
+func (h *Host) desired(in inputs, t tunnel) kernel.State {
+	want := kernel.State{
+		Links:     map[string]kernel.Link{kernel.NodeInterface: {Up: true, SoftChecksum: h.config.Userspace}},
+		Addresses: map[string][]netip.Prefix{kernel.NodeInterface: in.node.Join.Addresses},
 		Sysctls: map[string]string{
 			"net/ipv4/ip_forward": "1",
 			// Answers may come back over another interface than the request went out.
-			"net/ipv4/conf/" + NodeInterface + "/rp_filter": "2",
+			"net/ipv4/conf/" + kernel.NodeInterface + "/rp_filter": "2",
 		},
 	}
 	if t.bridge != "" {
-		want.Links[t.bridge] = Link{Up: true, SoftChecksum: true}
+		want.Links[t.bridge] = kernel.Link{Up: true, SoftChecksum: true}
 		want.Addresses[t.bridge] = t.saved.Addresses
 		want.Routes = append(want.Routes, t.saved.routesOver(t.bridge)...)
 	}
@@ -147,8 +148,8 @@ func (h *Host) desired(in inputs, t tunnel) State {
 	for _, cidr := range routed {
 		i := slices.IndexFunc(in.node.Join.Gateways, func(g netip.Addr) bool { return g.Is4() == cidr.Addr().Is4() })
 		if i >= 0 {
-			want.Routes = append(want.Routes, Route{
-				Dst: cidr, Gateway: in.node.Join.Gateways[i], Link: NodeInterface, Protocol: protocolWoven,
+			want.Routes = append(want.Routes, kernel.Route{
+				Dst: cidr, Gateway: in.node.Join.Gateways[i], Link: kernel.NodeInterface, Protocol: kernel.Protocol,
 			})
 		}
 	}
@@ -159,36 +160,36 @@ func (h *Host) desired(in inputs, t tunnel) State {
 		all = append(all, address.Masked())
 	}
 	all = append(all, h.config.ServiceCIDRs...)
-	want.NAT = NAT{Sources: natted, Cluster: withoutContained(all)}
+	want.NAT = kernel.NAT{Sources: natted, Cluster: withoutContained(all)}
 	return want
 }
 
 // kernel makes the kernel's state what it should be.
-func (h *Host) kernel(want State) error {
-	have, err := Observe(want)
+func (h *Host) kernel(want kernel.State) error {
+	have, err := kernel.Observe(want)
 	if err != nil {
 		return err
 	}
-	plan := Diff(want, have)
+	plan := kernel.Diff(want, have)
 	if plan.Empty() {
 		return nil
 	}
 	h.log.Info("configuring the kernel", "changes", strings.Split(plan.String(), "\n"))
-	return Apply(plan)
+	return kernel.Apply(plan)
 }
 
 // missing tells what keeps the node from attaching pods.
 func (h *Host) missing(in inputs, session *vsdb.Session) error {
-	iface := session.Interface(NodeInterface)
+	iface := session.Interface(kernel.NodeInterface)
 	switch {
 	case iface == nil || iface.Error != nil:
-		return waitingFor("vswitchd to make %s", NodeInterface)
+		return waitingFor("vswitchd to make %s", kernel.NodeInterface)
 	case !iface.Working():
-		return waitingFor("vswitchd to open %s", NodeInterface)
+		return waitingFor("vswitchd to open %s", kernel.NodeInterface)
 	case len(in.remotes) == 0:
 		return waitingFor("the southbound database to have an address")
 	case !iface.Installed():
-		return waitingFor("OVN to install the flows of %s", NodeInterface)
+		return waitingFor("OVN to install the flows of %s", kernel.NodeInterface)
 	}
-	return linkUp(NodeInterface)
+	return linkUp(kernel.NodeInterface)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
 )
 
@@ -32,10 +33,10 @@ type tunnel struct {
 // died in the middle of the move.
 type saved struct {
 	Addresses []netip.Prefix `json:"addresses"`
-	Routes    []Route        `json:"routes,omitempty"`
+	Routes    []kernel.Route `json:"routes,omitempty"`
 }
 
-func (s saved) routesOver(link string) []Route {
+func (s saved) routesOver(link string) []kernel.Route {
 	out := slices.Clone(s.Routes)
 	for i := range out {
 		out[i].Link = link
@@ -83,7 +84,7 @@ func (h *Host) tunnelNIC(node Node, session *vsdb.Session) (string, error) {
 		return name, nil
 	}
 	for _, link := range links {
-		have, err := addresses(link)
+		have, err := kernel.Addresses(link)
 		if err != nil {
 			return "", err
 		}
@@ -121,7 +122,7 @@ func (h *Host) tunnel(ctx context.Context, session *vsdb.Session, root *vsdb.Roo
 	if err != nil {
 		return tunnel{}, fmt.Errorf("looking at tunnel interface %s: %w", nic, err)
 	}
-	onNIC, err := addresses(link)
+	onNIC, err := kernel.Addresses(link)
 	if err != nil {
 		return tunnel{}, err
 	}
@@ -137,11 +138,11 @@ func (h *Host) tunnel(ctx context.Context, session *vsdb.Session, root *vsdb.Roo
 	}
 	// An interface that has addresses beside those that were saved was configured anew.
 	if slices.ContainsFunc(onNIC, func(p netip.Prefix) bool { return !slices.Contains(t.saved.Addresses, p) }) {
-		over, err := routes(map[int]string{link.Attrs().Index: nic})
+		over, err := kernel.Routes(map[int]string{link.Attrs().Index: nic})
 		if err != nil {
 			return t, err
 		}
-		t.saved = saved{Addresses: onNIC, Routes: slices.DeleteFunc(over, func(r Route) bool { return r.Link != nic })}
+		t.saved = saved{Addresses: onNIC, Routes: slices.DeleteFunc(over, func(r kernel.Route) bool { return r.Link != nic })}
 	}
 	if t.address, err = encapAddress(nic, t.saved.Addresses); err != nil {
 		return t, err
@@ -164,12 +165,12 @@ func (h *Host) retireBridges(ctx context.Context, session *vsdb.Session, root *v
 		if err := json.Unmarshal([]byte(bridge.ExternalIDs[keySaved]), &had); err != nil {
 			return fmt.Errorf("reading what bridge %s had saved: %w", bridge.Name, err)
 		}
-		back := Plan{Links: map[string]Link{old: {Up: true}}, RoutesAdd: had.routesOver(old)}
+		back := kernel.Plan{Links: map[string]kernel.Link{old: {Up: true}}, RoutesAdd: had.routesOver(old)}
 		for _, address := range had.Addresses {
-			back.AddressesAdd = append(back.AddressesAdd, LinkAddress{old, address})
+			back.AddressesAdd = append(back.AddressesAdd, kernel.LinkAddress{Link: old, Address: address})
 		}
 		h.log.Info("giving back a tunnel bridge's addresses", "bridge", bridge.Name, "interface", old)
-		if err := Apply(back); err != nil {
+		if err := kernel.Apply(back); err != nil {
 			return fmt.Errorf("giving back what bridge %s had: %w", bridge.Name, err)
 		}
 		if err := session.Transact(ctx, root.DeleteBridge(bridge)...); err != nil {
@@ -230,15 +231,15 @@ func moveAddresses(nic netlink.Link, onNIC []netip.Prefix, t tunnel) error {
 	if len(onNIC) == 0 {
 		return nil
 	}
-	plan := Plan{Links: map[string]Link{t.bridge: {Up: true}}}
+	plan := kernel.Plan{Links: map[string]kernel.Link{t.bridge: {Up: true}}}
 	for _, address := range t.saved.Addresses {
-		plan.AddressesAdd = append(plan.AddressesAdd, LinkAddress{bridge.Attrs().Name, address})
+		plan.AddressesAdd = append(plan.AddressesAdd, kernel.LinkAddress{Link: bridge.Attrs().Name, Address: address})
 	}
 	for _, address := range onNIC {
-		plan.AddressesDelete = append(plan.AddressesDelete, LinkAddress{nic.Attrs().Name, address})
+		plan.AddressesDelete = append(plan.AddressesDelete, kernel.LinkAddress{Link: nic.Attrs().Name, Address: address})
 	}
 	plan.RoutesAdd = t.saved.routesOver(t.bridge)
-	return Apply(plan)
+	return kernel.Apply(plan)
 }
 
 // linkUp checks what the kernel says in the end.

@@ -29,9 +29,9 @@ func newOVNNode(t *testing.T) (*bench, *hosttest.OVN) {
 	ovsdb := hosttest.NewOVSDB(t)
 	ovsdb.VSCtl("del-br", "br-int") // ovn-controller makes it
 	nic := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth1", MTU: 1500}, PeerName: "wire"}
-	fatal(t, netlink.LinkAdd(nic))
+	hosttest.Must(t, netlink.LinkAdd(nic))
 	t.Cleanup(func() { _ = netlink.LinkDel(nic) })
-	fatal(t, netlink.AddrAdd(nic, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(172, 30, 0, 1), Mask: net.CIDRMask(24, 32)}}))
+	hosttest.Must(t, netlink.AddrAdd(nic, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(172, 30, 0, 1), Mask: net.CIDRMask(24, 32)}}))
 	ovsdb.VSwitchd()
 	ovn.Controller(ovsdb)
 	for _, command := range [][]string{
@@ -60,7 +60,7 @@ func newOVNNode(t *testing.T) (*bench, *hosttest.OVN) {
 	h := host.New(host.Config{NodeName: "node1", Interface: "eth1", Userspace: true}, db, log)
 	b.Server = New(db, NewPods(), h, log)
 	listener, err := Listen(b.socket)
-	fatal(t, err)
+	hosttest.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.stop = cancel
 	b.ended.Go(func() { _ = db.Run(ctx) })
@@ -114,7 +114,7 @@ func TestPodsTalkOverRealOVN(t *testing.T) {
 		t.Errorf("node to pod: %s", out)
 	}
 	var listener net.Listener
-	fatal(t, hosttest.Inside(t, paths[0], func() (err error) {
+	hosttest.Must(t, hosttest.Inside(t, paths[0], func() (err error) {
 		listener, err = net.Listen("tcp", addresses[0]+":80")
 		return err
 	}))
@@ -152,5 +152,5 @@ func TestPodsTalkOverRealOVN(t *testing.T) {
 		b.mustCall(b.request("DEL", fmt.Sprintf("cweb-%d", i), fmt.Sprintf("web-%d", i), ""))
 	}
 	b.wantCounts(0, 0)
-	fatal(t, sandbox.Reap())
+	hosttest.Must(t, sandbox.Reap())
 }

@@ -169,6 +169,13 @@ func (b *bench) request(command, container, pod, netns string) cni.Request {
 	}
 }
 
+// check is a CHECK of what an ADD has answered.
+func (b *bench) check(container, pod, netns string, answer []byte) cni.Request {
+	request := b.request("CHECK", container, pod, netns)
+	request.Config = b.config(map[string]any{"prevResult": json.RawMessage(answer)})
+	return request
+}
+
 func (b *bench) config(extra map[string]any) json.RawMessage {
 	conf := map[string]any{"cniVersion": "1.1.0", "name": "woven", "type": "woven-cni", "server_socket": b.socket}
 	for key, value := range extra {
@@ -252,9 +259,7 @@ func TestAddThenCheckThenDel(t *testing.T) {
 	if iface == nil || iface.ExternalIDs["iface-id"] != "web.shop" || iface.ExternalIDs["attached-mac"] != "0a:58:0a:10:00:05" {
 		t.Errorf("interface %+v", iface)
 	}
-	check := b.request("CHECK", "c1", "web", netns)
-	check.Config = b.config(map[string]any{"prevResult": json.RawMessage(answer)})
-	b.mustCall(check)
+	b.mustCall(b.check("c1", "web", netns, answer))
 	b.mustCall(b.request("DEL", "c1", "web", netns))
 	b.wantCounts(0, 0)
 }

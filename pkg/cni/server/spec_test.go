@@ -103,9 +103,7 @@ func TestAddTwiceIsAnErrorAndHarmless(t *testing.T) {
 	answer := b.mustCall(b.request("ADD", "c1", "web", path))
 	b.wantRefusal(b.request("ADD", "c1", "web", path), types.ErrInternal)
 	b.wantCounts(1, 1)
-	check := b.request("CHECK", "c1", "web", path)
-	check.Config = b.config(map[string]any{"prevResult": json.RawMessage(answer)})
-	b.mustCall(check)
+	b.mustCall(b.check("c1", "web", path, answer))
 }
 
 func TestAddWhereTheNameIsTakenByOthers(t *testing.T) {
@@ -211,7 +209,7 @@ func TestAddEndsAtOnceWhenTheLinkVanishes(t *testing.T) {
 				iface := b.Switch.Session().Interface(hostName("c1"))
 				return iface != nil && iface.Working()
 			})
-			fatal(t, vanish(end))
+			hosttest.Must(t, vanish(end))
 			select {
 			case refusal := <-answered:
 				if refusal == nil || !strings.Contains(refusal.Error(), "vanished") {
@@ -368,8 +366,7 @@ func TestCheckAfterTampering(t *testing.T) {
 			if name == "iface-id" {
 				defer func() { b.ovn.paused <- false }()
 			}
-			check := b.request("CHECK", "c"+pod, pod, path)
-			check.Config = b.config(map[string]any{"prevResult": json.RawMessage(answer)})
+			check := b.check("c"+pod, pod, path, answer)
 			hosttest.Eventually(t, "the daemon sees it: "+test.want, func() bool {
 				_, refusal := b.call(t.Context(), check)
 				if test.want == "" {
@@ -423,7 +420,7 @@ func TestStatus(t *testing.T) {
 	b.node.err = nil
 	b.mustCall(status)
 	b.halt()
-	fatal(t, os.RemoveAll(filepath.Dir(b.socket))) // otherwise they wait for the daemon to come back
+	hosttest.Must(t, os.RemoveAll(filepath.Dir(b.socket))) // otherwise they wait for the daemon to come back
 	b.wantRefusal(status, types.ErrPluginNotAvailable)
 	for _, command := range []string{"ADD", "DEL", "CHECK", "GC"} {
 		b.wantRefusal(b.request(command, "c1", "web", "/x"), types.ErrTryAgainLater)
@@ -556,9 +553,7 @@ func TestPortsComeBackAfterTheLossOfTheDatabase(t *testing.T) {
 	if err := b.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	check := b.request("CHECK", "c1", "web", path)
-	check.Config = b.config(map[string]any{"prevResult": json.RawMessage(answer)})
-	b.mustCall(check)
+	b.mustCall(b.check("c1", "web", path, answer))
 }
 
 func TestSweepPutsBackAPortThatWasRemovedByHand(t *testing.T) {
@@ -568,12 +563,10 @@ func TestSweepPutsBackAPortThatWasRemovedByHand(t *testing.T) {
 	answer := b.mustCall(b.request("ADD", "c1", "web", path))
 	b.ovsdb.VSCtl("del-port", hostName("c1"))
 	hosttest.Eventually(t, "the daemon sees it", func() bool { return b.Switch.Session().Port(hostName("c1")) == nil })
-	fatal(t, b.Sweep(t.Context()))
-	check := b.request("CHECK", "c1", "web", path)
-	check.Config = b.config(map[string]any{"prevResult": json.RawMessage(answer)})
-	b.mustCall(check)
+	hosttest.Must(t, b.Sweep(t.Context()))
+	b.mustCall(b.check("c1", "web", path, answer))
 	b.mustCall(b.request("DEL", "c1", "web", path))
-	fatal(t, b.Sweep(t.Context()))
+	hosttest.Must(t, b.Sweep(t.Context()))
 	b.wantCounts(0, 0)
 }
 
@@ -581,12 +574,12 @@ func TestSweepPutsBackAPortThatWasRemovedByHand(t *testing.T) {
 func TestAddAfterAnAddThatWasCutOff(t *testing.T) {
 	b := newBench(t)
 	for name, leave := range map[string]func(t *testing.T, ns *sandbox.NetNS, spec sandbox.Spec, pod *Pod){
-		"veth": func(t *testing.T, ns *sandbox.NetNS, spec sandbox.Spec, _ *Pod) { fatal(t, ns.Create(spec)) },
+		"veth": func(t *testing.T, ns *sandbox.NetNS, spec sandbox.Spec, _ *Pod) { hosttest.Must(t, ns.Create(spec)) },
 		"veth and port": func(t *testing.T, ns *sandbox.NetNS, spec sandbox.Spec, pod *Pod) {
-			fatal(t, errors.Join(ns.Create(spec), b.plug(t.Context(), pod, spec.Record)))
+			hosttest.Must(t, errors.Join(ns.Create(spec), b.plug(t.Context(), pod, spec.Record)))
 		},
 		"port": func(t *testing.T, _ *sandbox.NetNS, spec sandbox.Spec, pod *Pod) {
-			fatal(t, b.plug(t.Context(), pod, spec.Record))
+			hosttest.Must(t, b.plug(t.Context(), pod, spec.Record))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -596,9 +589,9 @@ func TestAddAfterAnAddThatWasCutOff(t *testing.T) {
 			path, _ := hosttest.NetNS(t)
 			request := b.request("ADD", "c"+name, name, path)
 			c, err := parse(request)
-			fatal(t, err)
+			hosttest.Must(t, err)
 			ns, err := sandbox.Open(path)
-			fatal(t, err)
+			hosttest.Must(t, err)
 			defer ns.Close()
 			pod := b.Pods.WithUID(name + "-uid")
 			leave(t, ns, b.spec(c, pod), pod)
@@ -615,12 +608,5 @@ func TestAddAfterAnAddThatWasCutOff(t *testing.T) {
 			b.mustCall(b.request("DEL", "c"+name, name, path))
 			b.wantCounts(0, 0)
 		})
-	}
-}
-
-func fatal(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

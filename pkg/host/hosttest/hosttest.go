@@ -68,6 +68,14 @@ func runInside(m *testing.M) int {
 	return m.Run()
 }
 
+// Must ends the test on an error.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // NetNS makes a network namespace, as a runtime makes one for a pod, and returns its path. End ends it early.
 func NetNS(t testing.TB) (path string, end func()) {
 	t.Helper()

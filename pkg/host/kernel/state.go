@@ -1,4 +1,4 @@
-package host
+package kernel
 
 import (
 	"fmt"
@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 )
+
+// NodeInterface is the node's own interface on the join subnet.
+const NodeInterface = "ovn0"
 
 // State is what the kernel has, or should have, of what is Woven's on a node.
 type State struct {
@@ -43,8 +46,8 @@ func (r Route) String() string {
 	return text + " dev " + r.Link
 }
 
-// protocolWoven marks our routes, so that those of subnets that are gone can be told from everybody else's.
-const protocolWoven = 0x57 // 'W'
+// Protocol marks our routes, so that those of subnets that are gone can be told from everybody else's.
+const Protocol = 0x57 // 'W'
 
 // NAT is which traffic leaves with the node's address: what comes from Sources and does not go to Cluster.
 type NAT struct {
@@ -131,7 +134,7 @@ func diffRoutes(plan *Plan, want, have State) {
 	}
 	for _, route := range have.Routes {
 		// An added route replaces the one of the same destination.
-		if route.Protocol == protocolWoven && !kept[route.Dst] {
+		if route.Protocol == Protocol && !kept[route.Dst] {
 			plan.RoutesDelete = append(plan.RoutesDelete, route)
 		}
 	}

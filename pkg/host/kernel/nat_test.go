@@ -1,4 +1,4 @@
-package host
+package kernel
 
 import (
 	"encoding/binary"
@@ -6,13 +6,18 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/pkg/host/hosttest"
 )
+
+func TestMain(m *testing.M) { hosttest.Main(m) }
 
 // Addresses of TestNATRules: the node's on the join subnet and elsewhere, and two pods'.
 var (
@@ -34,32 +39,32 @@ type wire struct {
 func newWire(t *testing.T) *wire {
 	t.Helper()
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: NodeInterface}, PeerName: "ovn"}
-	must(t, netlink.LinkAdd(veth))
+	hosttest.Must(t, netlink.LinkAdd(veth))
 	t.Cleanup(func() { _ = netlink.LinkDel(veth) })
 	peer, err := netlink.LinkByName("ovn")
-	must(t, err)
-	must(t, netlink.LinkSetUp(veth))
-	must(t, netlink.LinkSetUp(peer))
+	hosttest.Must(t, err)
+	hosttest.Must(t, netlink.LinkSetUp(veth))
+	hosttest.Must(t, netlink.LinkSetUp(peer))
 	lo, err := netlink.LinkByName("lo")
-	must(t, err)
-	must(t, netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNetOf(netip.PrefixFrom(outer, 32))}))
+	hosttest.Must(t, err)
+	hosttest.Must(t, netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNetOf(netip.PrefixFrom(outer, 32))}))
 	t.Cleanup(func() { _ = netlink.AddrDel(lo, &netlink.Addr{IPNet: ipNetOf(netip.PrefixFrom(outer, 32))}) })
-	must(t, netlink.AddrAdd(veth, &netlink.Addr{IPNet: ipNetOf(netip.PrefixFrom(joined, 16))}))
+	hosttest.Must(t, netlink.AddrAdd(veth, &netlink.Addr{IPNet: ipNetOf(netip.PrefixFrom(joined, 16))}))
 	gateway := net.ParseIP("100.64.0.1")
-	must(t, netlink.NeighSet(&netlink.Neigh{
+	hosttest.Must(t, netlink.NeighSet(&netlink.Neigh{
 		LinkIndex: veth.Attrs().Index, State: netlink.NUD_PERMANENT, IP: gateway, HardwareAddr: net.HardwareAddr{0x0e, 0, 0, 0, 0, 1},
 	}))
-	must(t, netlink.RouteAdd(&netlink.Route{Dst: ipNetOf(netip.MustParsePrefix("10.16.0.0/16")), Gw: gateway}))
+	hosttest.Must(t, netlink.RouteAdd(&netlink.Route{Dst: ipNetOf(netip.MustParsePrefix("10.16.0.0/16")), Gw: gateway}))
 	for name, value := range map[string]string{"ip_forward": "1", "conf/all/rp_filter": "0", "conf/ovn0/rp_filter": "0"} {
-		must(t, os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644)) //nolint:gosec // the kernel's file
+		hosttest.Must(t, os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644)) //nolint:gosec // the kernel's file
 	}
-	must(t, applyNAT(NATPlan{Rebuild: true}))
-	t.Cleanup(func() { _ = applyNATDelete() })
+	hosttest.Must(t, applyNAT(NATPlan{Rebuild: true}))
+	t.Cleanup(func() { _ = exec.Command("nft", "delete", "table", "inet", natTable).Run() })
 	proxy := exec.Command("nft", "-f", "-")
 	proxy.Stdin = strings.NewReader(`table ip proxy {
 		chain prerouting { type nat hook prerouting priority dstnat; udp dport 30080 dnat to 10.16.0.9:8080; }
 	}`)
-	must(t, proxy.Run())
+	hosttest.Must(t, proxy.Run())
 	t.Cleanup(func() { _ = exec.Command("nft", "delete", "table", "ip", "proxy").Run() })
 	return listen(t, peer.Attrs().Index, veth)
 }
@@ -68,12 +73,12 @@ func listen(t *testing.T, index int, door netlink.Link) *wire {
 	t.Helper()
 	const all = 0x0300 // ETH_P_ALL in network order
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, all)
-	must(t, err)
+	hosttest.Must(t, err)
 	t.Cleanup(func() { _ = unix.Close(fd) })
-	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}))
-	must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 2}))
+	hosttest.Must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}))
+	hosttest.Must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 2}))
 	link, err := netlink.LinkByIndex(door.Attrs().Index)
-	must(t, err)
+	hosttest.Must(t, err)
 	return &wire{T: t, fd: fd, index: index, door: link.Attrs().HardwareAddr}
 }
 
@@ -109,7 +114,7 @@ func (w *wire) send(from, to netip.Addr, port uint16) {
 	binary.BigEndian.PutUint16(ip[10:], ^uint16(sum+sum>>16)) //nolint:gosec // folded to 16 bits
 	frame = append(frame, ip...)
 	frame = append(frame, 0x9c, 0x40, byte(port>>8), byte(port), 0, 8, 0, 0)
-	must(w.T, unix.Sendto(w.fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: w.index}))
+	hosttest.Must(w.T, unix.Sendto(w.fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: w.index}))
 }
 
 // What comes out of ovn0 has a source by which the answer comes back the same way.
@@ -117,13 +122,13 @@ func TestNATRules(t *testing.T) {
 	w := newWire(t)
 	for _, from := range []netip.Addr{joined, outer} {
 		conn, err := net.DialUDP("udp", &net.UDPAddr{IP: from.AsSlice()}, &net.UDPAddr{IP: podA.AsSlice(), Port: 80})
-		must(t, err)
+		hosttest.Must(t, err)
 		_, err = conn.Write([]byte("x"))
-		must(t, err)
+		hosttest.Must(t, err)
 		if got := w.source(podA); got != joined {
 			t.Errorf("a pod sees the node, which called as %s, as %s", from, got)
 		}
-		must(t, conn.Close())
+		hosttest.Must(t, conn.Close())
 	}
 	w.send(podA, outer, 30080)
 	if got := w.source(podB); got != joined {
@@ -132,5 +137,23 @@ func TestNATRules(t *testing.T) {
 	w.send(foreign, podB, 8080)
 	if got := w.source(podB); got != foreign {
 		t.Errorf("what is only forwarded has the source %s", got)
+	}
+}
+
+func TestIntervalsAreReadBackAsPrefixes(t *testing.T) {
+	for _, f := range families {
+		texts := []string{"10.0.0.0/16", "10.1.0.0/16", "192.168.1.7/32", "240.0.0.0/4"}
+		if !f.is4 {
+			texts = []string{"2001:db8::/64", "2001:db8:0:1::/64", "ff00::/8"}
+		}
+		var want []netip.Prefix
+		for _, text := range texts {
+			want = append(want, netip.MustParsePrefix(text))
+		}
+		elements := f.elements(want)
+		slices.Reverse(elements)
+		if have := f.prefixes(elements); !slices.Equal(have, want) {
+			t.Errorf("%v came back as %v", want, have)
+		}
 	}
 }

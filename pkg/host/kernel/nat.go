@@ -1,4 +1,4 @@
-package host
+package kernel
 
 import (
 	"bytes"
@@ -298,18 +298,4 @@ func between(start, end netip.Addr) netip.Prefix {
 		}
 	}
 	return netip.Prefix{}
-}
-
-// withoutContained drops prefixes that another one contains: intervals of a set must not overlap.
-func withoutContained(prefixes []netip.Prefix) []netip.Prefix {
-	var out []netip.Prefix
-	for _, p := range prefixes {
-		contained := slices.ContainsFunc(prefixes, func(other netip.Prefix) bool {
-			return other != p && other.Bits() <= p.Bits() && other.Contains(p.Addr())
-		})
-		if !contained && !slices.Contains(out, p) {
-			out = append(out, p)
-		}
-	}
-	return out
 }

@@ -1,4 +1,4 @@
-package host
+package kernel
 
 import (
 	"bytes"
@@ -17,8 +17,8 @@ import (
 // receiveBuffer holds a burst of events; should one overrun it, the next look sees what the lost events were about.
 const receiveBuffer = 4 << 20
 
-// watchKernel wakes the host when a link, an address, a route or a rule changes that could be its own.
-func (h *Host) watchKernel(ctx context.Context) error {
+// Watch calls wake, until the context ends, when a link, an address, a route or a rule changes that could be the node's.
+func Watch(ctx context.Context, wake func()) error {
 	routing, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR,
 		unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
 	if err != nil {
@@ -29,19 +29,19 @@ func (h *Host) watchKernel(ctx context.Context) error {
 		routing.Close()
 		return fmt.Errorf("subscribing to the kernel's nftables: %w", err)
 	}
-	go h.receive(ctx, routing, concernsRouting)
-	go h.receive(ctx, rules, concernsNAT)
+	go receive(ctx, routing, concernsRouting, wake)
+	go receive(ctx, rules, concernsNAT, wake)
 	return nil
 }
 
-func (h *Host) receive(ctx context.Context, socket *nl.NetlinkSocket, concerns func(syscall.NetlinkMessage) bool) {
+func receive(ctx context.Context, socket *nl.NetlinkSocket, concerns func(syscall.NetlinkMessage) bool, wake func()) {
 	_ = socket.SetReceiveBufferSize(receiveBuffer, true) // smaller works too
 	stop := context.AfterFunc(ctx, socket.Close)
 	defer stop()
 	for ctx.Err() == nil {
 		messages, _, err := socket.Receive()
 		if errors.Is(err, unix.ENOBUFS) {
-			h.wake()
+			wake()
 			continue
 		}
 		if err != nil {
@@ -49,7 +49,7 @@ func (h *Host) receive(ctx context.Context, socket *nl.NetlinkSocket, concerns f
 		}
 		for _, message := range messages {
 			if concerns(message) {
-				h.wake()
+				wake()
 				break
 			}
 		}

@@ -1,4 +1,4 @@
-package host
+package kernel
 
 import (
 	"errors"
@@ -44,20 +44,20 @@ func Observe(want State) (State, error) {
 		have.Links[name] = Link{
 			Index: attrs.Index, Up: attrs.Flags&net.FlagUp != 0, MTU: attrs.MTU, SoftChecksum: err == nil && !offloaded,
 		}
-		if have.Addresses[name], err = addresses(link); err != nil {
+		if have.Addresses[name], err = Addresses(link); err != nil {
 			return have, err
 		}
 	}
 	var err error
-	if have.Routes, err = routes(names); err != nil {
+	if have.Routes, err = Routes(names); err != nil {
 		return have, err
 	}
 	have.NAT, err = observeNAT()
 	return have, err
 }
 
-// addresses lists a link's addresses but the link-local ones, which the kernel gives by itself.
-func addresses(link netlink.Link) ([]netip.Prefix, error) {
+// Addresses lists a link's addresses but the link-local ones, which the kernel gives by itself.
+func Addresses(link netlink.Link) ([]netip.Prefix, error) {
 	list, err := netlink.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("listing addresses of %s: %w", link.Attrs().Name, err)
@@ -71,9 +71,9 @@ func addresses(link netlink.Link) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// routes lists the routes of the main table that are ours or that lead over some links, but for those that the kernel
+// Routes lists the routes of the main table that are ours or that lead over some links, but for those that the kernel
 // makes by itself.
-func routes(names map[int]string) ([]Route, error) {
+func Routes(names map[int]string) ([]Route, error) {
 	list, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("listing routes: %w", err)
@@ -81,7 +81,7 @@ func routes(names map[int]string) ([]Route, error) {
 	var out []Route
 	for _, route := range list {
 		name, known := names[route.LinkIndex]
-		ours := route.Protocol == protocolWoven
+		ours := route.Protocol == Protocol
 		if !known && !ours || route.Protocol == unix.RTPROT_KERNEL || route.Dst == nil || route.Type != unix.RTN_UNICAST {
 			continue
 		}
