@@ -142,6 +142,15 @@ func (w *world) address(pod *corev1.Pod) string {
 	return now.Annotations[v1.AnnotationIPAddress]
 }
 
+// addressed creates pods and waits until each has its address.
+func (w *world) addressed(pods ...*corev1.Pod) {
+	w.t.Helper()
+	for _, pod := range pods {
+		w.create(pod)
+		w.address(pod)
+	}
+}
+
 // event waits for an Event that has all the words.
 func (w *world) event(words ...string) {
 	w.t.Helper()
@@ -259,11 +268,9 @@ func TestRestartSendsNothing(t *testing.T) {
 	w.stop()
 	w.start()
 	marker := newPod("marker")
-	w.create(marker)
-	w.address(marker) // every key that was there before has been looked at by now, or is about to be; then one more
+	w.addressed(marker) // every key that was there before has been looked at by now, or is about to be; then one more
 	second := newPod("marker-2")
-	w.create(second)
-	w.address(second)
+	w.addressed(second)
 	for _, sent := range w.sent.Take() {
 		if !strings.Contains(sent, "marker") {
 			t.Errorf("a restart in a quiet cluster sends %s", sent)
@@ -299,8 +306,7 @@ func TestWhatHappensWhileTheControllerIsAway(t *testing.T) {
 func TestCommittedAndNotTold(t *testing.T) {
 	w := newWorld(t)
 	first, pod := newPod("first"), newPod("web-0")
-	w.create(first)
-	w.address(first)
+	w.addressed(first)
 	w.create(pod)
 	address := w.address(pod)
 	w.stop()
@@ -336,12 +342,10 @@ func TestRowsOfOthersStay(t *testing.T) {
 	w := newWorld(t)
 	w.nb.Ctl("ls-add", "by-hand")
 	pod := newPod("web-0")
-	w.create(pod)
-	w.address(pod)
+	w.addressed(pod)
 	w.stop()
 	w.start()
-	w.create(newPod("web-1"))
-	w.address(newPod("web-1"))
+	w.addressed(newPod("web-1"))
 	w.row("Logical_Switch", "by-hand", "name", "by-hand")
 }
 
@@ -387,8 +391,7 @@ func TestDeletedSubnetWaitsForItsPods(t *testing.T) {
 	subnet, pod := newSubnet("web", "10.30.0.0/24", "shop"), newPod("web-0")
 	w.create(subnet)
 	w.ready("web")
-	w.create(pod)
-	w.address(pod)
+	w.addressed(pod)
 	w.remove(subnet)
 	w.condition("web", v1.ConditionReady, "False InUse")
 	w.row("Logical_Switch", "web", "name", "web")

@@ -79,9 +79,7 @@ func TestPodJoinsItsGroupsWithItsPort(t *testing.T) {
 	w.create(p)
 	w.inForce(p)
 	w.sent.Take()
-	pod := labelled("db-0", "db")
-	w.create(pod)
-	w.address(pod)
+	w.addressed(labelled("db-0", "db"))
 	for _, sent := range w.sent.Take() {
 		if strings.Contains(sent, "db-0.shop") && strings.Contains(sent, `"Logical_Switch_Port"`) && !strings.Contains(sent, `"Port_Group"`) {
 			t.Errorf("the port comes before its policy: %s", sent)
@@ -93,11 +91,7 @@ func TestPodJoinsItsGroupsWithItsPort(t *testing.T) {
 // TestEditIsOneTransaction is about the moment in which a policy changes over to other pods.
 func TestEditIsOneTransaction(t *testing.T) {
 	w := newWorld(t)
-	for _, app := range []string{"db", "web"} {
-		pod := labelled(app, app)
-		w.create(pod)
-		w.address(pod)
-	}
+	w.addressed(labelled("db", "db"), labelled("web", "web"))
 	p := newPolicy("db", map[string]string{"app": "db"})
 	p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: from("web")}}
 	w.create(p)
@@ -134,8 +128,7 @@ func TestEditIsOneTransaction(t *testing.T) {
 func TestLabelsMovePods(t *testing.T) {
 	w := newWorld(t)
 	pod := labelled("db-0", "db")
-	w.create(pod)
-	w.address(pod)
+	w.addressed(pod)
 	p := newPolicy("db", map[string]string{"app": "db"})
 	w.create(p)
 	w.status(p, `"pods":1,`)
@@ -158,10 +151,7 @@ func TestLabelsMovePods(t *testing.T) {
 func TestRestartLeavesPoliciesAlone(t *testing.T) {
 	w := newWorld(t)
 	pods := []*corev1.Pod{labelled("db", "db", corev1.ContainerPort{Name: "sql", ContainerPort: 5432}), labelled("web", "web"), labelled("old", "old")}
-	for _, pod := range pods {
-		w.create(pod)
-		w.address(pod)
-	}
+	w.addressed(pods...)
 	p := newPolicy("db", map[string]string{"app": "db"})
 	p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: from("web"), Ports: []networkingv1.NetworkPolicyPort{{Port: namedPort("sql")}}}}
 	w.create(p)
@@ -200,11 +190,7 @@ func TestRestartLeavesPoliciesAlone(t *testing.T) {
 // TestEditWhileNobodyWatches: what was in force when the last controller ended stays so until what is wanted now can be.
 func TestEditWhileNobodyWatches(t *testing.T) {
 	w := newWorld(t)
-	for _, app := range []string{"db", "web"} {
-		pod := labelled(app, app)
-		w.create(pod)
-		w.address(pod)
-	}
+	w.addressed(labelled("db", "db"), labelled("web", "web"))
 	p := newPolicy("db", map[string]string{"app": "db"})
 	w.create(p)
 	w.inForce(p)
@@ -237,9 +223,7 @@ func TestEditWhileNobodyWatches(t *testing.T) {
 
 func TestGroupEmptiedByHandIsFilledAgain(t *testing.T) {
 	w := newWorld(t)
-	pod := labelled("db", "db")
-	w.create(pod)
-	w.address(pod)
+	w.addressed(labelled("db", "db"))
 	p := newPolicy("db", map[string]string{"app": "db"})
 	w.create(p)
 	w.inForce(p)
@@ -266,9 +250,7 @@ func TestGroupEmptiedByHandIsFilledAgain(t *testing.T) {
 
 func TestClusterNetworkPolicyTellsItsCondition(t *testing.T) {
 	w := newWorld(t)
-	pod := labelled("db", "db")
-	w.create(pod)
-	w.address(pod)
+	w.addressed(labelled("db", "db"))
 	p := &v1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "guard", Generation: 1}, Spec: v1alpha2.ClusterNetworkPolicySpec{
 		Tier: v1alpha2.AdminTier, Subject: v1alpha2.ClusterNetworkPolicySubject{Namespaces: &metav1.LabelSelector{}},
 		Ingress: []v1alpha2.ClusterNetworkPolicyIngressRule{{

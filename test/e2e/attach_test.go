@@ -28,6 +28,24 @@ func url(host string, port int, path string) string {
 // served is the address of something that a Server serves.
 func served(p *corev1.Pod, path string) string { return url(p.Status.PodIP, framework.HTTPPort, path) }
 
+// trio starts a caller, a pod beside it and one on another node.
+func trio(ns *framework.Namespace) (caller, near, far *corev1.Pod) {
+	caller = framework.Server("caller", framework.On(here))
+	near = framework.Server("near", framework.On(here))
+	far = framework.Server("far", framework.On(there))
+	ns.Start(caller, near, far)
+	return caller, near, far
+}
+
+// echoes starts a trio of which two answer streams of the caller.
+func echoes(ns *framework.Namespace) (caller, near, far *corev1.Pod) {
+	caller, near, far = trio(ns)
+	ns.Equip(caller)
+	ns.Echo(near)
+	ns.Echo(far)
+	return caller, near, far
+}
+
 // host is the address without the port, as /clientip answers both.
 func host(t *testing.T, address string) string {
 	t.Helper()
@@ -40,10 +58,7 @@ func host(t *testing.T, address string) string {
 
 func TestPodsReachEachOther(t *testing.T) {
 	ns := cluster.Namespace(t, nil)
-	caller := framework.Server("caller", framework.On(here))
-	near := framework.Server("near", framework.On(here))
-	far := framework.Server("far", framework.On(there))
-	ns.Start(caller, near, far)
+	caller, near, far := trio(ns)
 	for _, server := range []*corev1.Pod{near, far, caller} {
 		t.Run(server.Name, func(t *testing.T) {
 			ns := ns.For(t)
@@ -159,10 +174,7 @@ func fetchFromHere(t *testing.T, url, want string) {
 // A packet as large as the interface's MTU passes between nodes in one piece, and the MTU is all that the tunnel leaves.
 func TestMTU(t *testing.T) {
 	ns := cluster.Namespace(t, nil)
-	caller := framework.Server("caller", framework.On(here))
-	near := framework.Server("near", framework.On(here))
-	far := framework.Server("far", framework.On(there))
-	ns.Start(caller, near, far)
+	caller, near, far := trio(ns)
 	mtu := do[int](t)(strconv.Atoi(ns.Run(caller, "cat", "/sys/class/net/eth0/mtu")))
 	if want := tunnelMTU(t, here) - geneveOverhead; mtu != want {
 		t.Errorf("the pod's MTU is %d, and the tunnel has room for %d", mtu, want)

@@ -12,13 +12,7 @@ import (
 // Pods that come and go beside others take nothing from them.
 func TestBystanders(t *testing.T) {
 	ns := cluster.Namespace(t, nil)
-	caller := framework.Server("caller", framework.On(here))
-	near := framework.Server("near", framework.On(here))
-	far := framework.Server("far", framework.On(there))
-	ns.Start(caller, near, far)
-	ns.Equip(caller)
-	ns.Echo(near)
-	ns.Echo(far)
+	caller, near, far := echoes(ns)
 	observe := func(t *testing.T, meanwhile func(ns *framework.Namespace)) (near1, far1 framework.StreamReport) {
 		ns := ns.For(t)
 		onNode, between := ns.Stream("udp", caller, near, pace), ns.Stream("udp", caller, far, pace)

@@ -69,13 +69,7 @@ func blows() []blow {
 // Whatever dies, the network comes back by itself: traffic that was there goes on, and new pods start.
 func TestHeals(t *testing.T) {
 	ns := cluster.Namespace(t, nil)
-	caller := framework.Server("caller", framework.On(here))
-	near := framework.Server("near", framework.On(here))
-	far := framework.Server("far", framework.On(there))
-	ns.Start(caller, near, far)
-	ns.Equip(caller)
-	ns.Echo(near)
-	ns.Echo(far)
+	caller, near, far := echoes(ns)
 	for _, b := range blows() {
 		t.Run(b.name, func(t *testing.T) {
 			ns := ns.For(t)
