@@ -52,7 +52,7 @@ func NewSecrets(c spec.Cluster) (*Secrets, error) {
 	is := &issuer{ca: ca, server: ServerURL(c)}
 	front := &issuer{ca: proxyCA}
 	s := &Secrets{nodes: map[string]map[string]string{}}
-	for i := 1; i <= c.Nodes; i++ {
+	for i := 1; i <= c.All(); i++ {
 		s.nodes[spec.NodeName(i)] = is.node(c, i)
 	}
 	master := s.nodes[spec.NodeName(1)]

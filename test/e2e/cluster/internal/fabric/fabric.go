@@ -1,9 +1,12 @@
 // Package fabric is the wire between the machines of the cluster: a network namespace with two bridges, which also
-// routes to a test host outside, and a network namespace for every node.
+// routes to a test host outside, and for every node its end of the cables: a network namespace, or two taps for a
+// virtual machine, which has its end inside.
 //
 //	this machine            woven-fabric                        woven-nodeN
 //	woven0 172.31.0.254 --- br-mgmt 172.31.0.0/24 (.253 routes) --- eth0 172.31.0.N
 //	                        br-tun  172.30.0.0/24               --- eth1 172.30.0.N
+//	                           |           virtual machine M: mM --- eth0 172.31.0.M
+//	                           |                              tM --- eth1 172.30.0.M
 //	                        out0 172.29.0.253
 //	                           |
 //	                        woven-outside: eth0 172.29.0.1, which has no route to pods
@@ -29,7 +32,7 @@ import (
 // checkout's cluster left.
 const (
 	MachineLink = "woven0"
-	fabricNS    = "woven-fabric"
+	NS          = "woven-fabric" // the fabric itself
 	OutsideNS   = "woven-outside"
 
 	namespaceDir = "/run/netns"
@@ -44,9 +47,11 @@ func NodeNS(node string) string { return "woven-" + node }
 // NamespacePath is where a named network namespace can be opened.
 func NamespacePath(name string) string { return filepath.Join(namespaceDir, name) }
 
-// cable is a veth pair from a bridge or the router of the fabric to another namespace.
+// cable goes from a bridge or the router of the fabric to another namespace, as a veth pair, or to a virtual machine, as
+// a tap that is the machine's network card outside.
 type cable struct {
 	farNS  string // the namespace at the other end; "" is the machine's own
+	vm     bool   // the other end is in a virtual machine
 	far    string // the interface there
 	near   string // the interface in the fabric
 	bridge string // the bridge that near joins; "" when the fabric routes on it
@@ -61,7 +66,7 @@ func Up(c spec.Cluster) error {
 			return err
 		}
 	}
-	err := Within(fabricNS, func() error {
+	err := Within(NS, func() error {
 		if err := sysctls("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"); err != nil {
 			return err
 		}
@@ -74,7 +79,11 @@ func Up(c spec.Cluster) error {
 		return fmt.Errorf("building the bridges: %w", err)
 	}
 	for _, cb := range cables(c) {
-		if err := lay(c, cb); err != nil {
+		layOne := lay
+		if cb.vm {
+			layOne = layTap
+		}
+		if err := layOne(c, cb); err != nil {
 			return fmt.Errorf("laying the cable from %s to %s: %w", cb.near, cb.far, err)
 		}
 	}
@@ -85,7 +94,7 @@ func Up(c spec.Cluster) error {
 }
 
 func namespaces(c spec.Cluster) []string {
-	names := []string{fabricNS, OutsideNS}
+	names := []string{NS, OutsideNS}
 	for i := 1; i <= c.Nodes; i++ {
 		names = append(names, NodeNS(spec.NodeName(i)))
 	}
@@ -94,16 +103,54 @@ func namespaces(c spec.Cluster) []string {
 
 func cables(c spec.Cluster) []cable {
 	all := []cable{
-		{"", MachineLink, "machine", "br-mgmt", spec.Management, spec.MachineHost},
-		{OutsideNS, "eth0", "out0", "", spec.Outside, spec.OutsideHost},
+		{far: MachineLink, near: "machine", bridge: "br-mgmt", net: spec.Management, host: spec.MachineHost},
+		{farNS: OutsideNS, far: "eth0", near: "out0", net: spec.Outside, host: spec.OutsideHost},
 	}
-	for i := 1; i <= c.Nodes; i++ {
-		ns := NodeNS(spec.NodeName(i))
-		all = append(all,
-			cable{ns, "eth0", "m" + strconv.Itoa(i), "br-mgmt", spec.Management, i},
-			cable{ns, "eth1", "t" + strconv.Itoa(i), "br-tun", spec.Tunnel, i})
+	for i := 1; i <= c.All(); i++ {
+		all = append(all, nodeCables(c, i)...)
 	}
 	return all
+}
+
+// nodeCables are the two that every node has, first the one of the management network.
+func nodeCables(c spec.Cluster, i int) []cable {
+	ns, vm, taps := NodeNS(spec.NodeName(i)), c.VM(i), Taps(i)
+	return []cable{
+		{ns, vm, "eth0", taps[0], "br-mgmt", spec.Management, i},
+		{ns, vm, "eth1", taps[1], "br-tun", spec.Tunnel, i},
+	}
+}
+
+// Taps are the names in the fabric of a node's two interfaces, first the one of the management network.
+func Taps(i int) [2]string { return [2]string{"m" + strconv.Itoa(i), "t" + strconv.Itoa(i)} }
+
+// layTap makes the near end; a virtual machine brings the far end with it.
+func layTap(_ spec.Cluster, cb cable) error {
+	return Within(NS, func() error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = cb.near
+		tap := &netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP, Flags: netlink.TUNTAP_NO_PI | netlink.TUNTAP_VNET_HDR}
+		if err := netlink.LinkAdd(tap); err != nil {
+			return fmt.Errorf("adding the tap: %w", err)
+		}
+		return joinBridge(cb.near, cb.bridge)
+	})
+}
+
+// Guest sets up the network of a virtual machine, from within, as Up does that of a namespace.
+func Guest(c spec.Cluster, i int) error {
+	if err := sysctls(nodeSysctls...); err != nil {
+		return err
+	}
+	if err := address("lo", nil, 0); err != nil {
+		return err
+	}
+	for _, cb := range nodeCables(c, i) {
+		if err := address(cb.far, c.Prefixes(cb.net), cb.host); err != nil {
+			return err
+		}
+	}
+	return routeVia(c, nil, spec.Management)
 }
 
 // lay makes the veth pair inside the fabric and sends its far end to where it belongs.
@@ -113,7 +160,7 @@ func lay(c spec.Cluster, cb cable) error {
 		return err
 	}
 	defer target.Close()
-	err = Within(fabricNS, func() error {
+	err = Within(NS, func() error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = cb.near
 		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: cb.far, PeerNamespace: netlink.NsFd(int(target))}); err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/woven-cni/woven/test/e2e/cluster/internal/fabric"
 	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
 )
 
@@ -64,7 +63,7 @@ conntrack: {maxPerCore: 0}
 // config renders the node's configuration files, by path.
 func (n *Node) config() map[string]string {
 	hosts := "127.0.0.1 localhost\n::1 localhost\n"
-	for i := 1; i <= n.cluster.Nodes; i++ {
+	for i := 1; i <= n.cluster.All(); i++ {
 		for _, a := range n.cluster.Addrs(spec.Management, i) {
 			hosts += fmt.Sprintf("%s %s\n", a, spec.NodeName(i))
 		}
@@ -86,9 +85,6 @@ func (n *Node) Kubelet() []string {
 	return []string{"kubelet", "--config=/etc/kubernetes/kubelet.yaml", "--kubeconfig=/etc/kubernetes/kubelet.conf",
 		"--hostname-override=" + n.Name, "--node-ip=" + join(n.Addrs), "--v=2"}
 }
-
-// Namespace is the node's network namespace, by name.
-func (n *Node) Namespace() string { return fabric.NodeNS(n.Name) }
 
 // join prints values with commas between them, as Kubernetes takes dual-stack values.
 func join[T fmt.Stringer](values []T) string {

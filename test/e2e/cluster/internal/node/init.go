@@ -25,7 +25,11 @@ func pid1(name, checkout string) error {
 	if err := m.mounts(); err != nil {
 		return err
 	}
-	if err := m.writeFiles(); err != nil {
+	b, err := os.ReadFile(m.filesPath())
+	if err != nil {
+		return fmt.Errorf("reading the node's files: %w", err)
+	}
+	if err := writeFiles(m.root(), b); err != nil {
 		return err
 	}
 	if err := unix.Sethostname([]byte(name)); err != nil {
@@ -42,7 +46,7 @@ func pid1(name, checkout string) error {
 		return fmt.Errorf("telling that the node is ready: %w", err)
 	}
 	ready.Close()
-	reap()
+	reap(0)
 	return nil
 }
 
@@ -95,8 +99,13 @@ func (m *Namespaces) mounts() error {
 	if err != nil {
 		return err
 	}
-	for _, mt := range append(all, groups...) {
-		target := filepath.Join(m.root(), mt.target)
+	return mountAll(m.root(), append(all, groups...))
+}
+
+// mountAll makes mounts below a root.
+func mountAll(root string, all []mount) error {
+	for _, mt := range all {
+		target := filepath.Join(root, mt.target)
 		if err := os.MkdirAll(target, 0o755); err != nil {
 			return fmt.Errorf("making %s: %w", mt.target, err)
 		}
@@ -127,23 +136,19 @@ func cgroupMounts() ([]mount, error) {
 	return mounts, nil
 }
 
-// writeFiles puts the node's configuration and the directories that its programs expect into the root.
-func (m *Namespaces) writeFiles() error {
+// writeFiles puts a node's configuration, JSON by path, and the directories that its programs expect into a root.
+func writeFiles(root string, encoded []byte) error {
 	for _, d := range []string{"/etc/cni/net.d", "/opt/cni/bin", "/var/log/containers", "/run/netns"} {
-		if err := os.MkdirAll(filepath.Join(m.root(), d), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
 			return fmt.Errorf("making %s: %w", d, err)
 		}
 	}
-	b, err := os.ReadFile(filepath.Join(m.state(), "files.json"))
-	if err != nil {
-		return fmt.Errorf("reading the node's files: %w", err)
-	}
 	var files map[string]string
-	if err := json.Unmarshal(b, &files); err != nil {
+	if err := json.Unmarshal(encoded, &files); err != nil {
 		return fmt.Errorf("reading the node's files: %w", err)
 	}
 	for path, content := range files {
-		target := filepath.Join(m.root(), path)
+		target := filepath.Join(root, path)
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			return fmt.Errorf("making the directory of %s: %w", path, err)
 		}
@@ -196,8 +201,8 @@ func leaveCgroupRoot() error {
 	return os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0o644)
 }
 
-// reap waits for the orphans that every PID 1 inherits.
-func reap() {
+// reap waits for the orphans that every PID 1 inherits, and returns when a child of its own has died (0: it has none).
+func reap(child int) {
 	dead := make(chan os.Signal, 1)
 	signal.Notify(dead, unix.SIGCHLD)
 	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
@@ -206,6 +211,9 @@ func reap() {
 			pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
 			if pid <= 0 || err != nil {
 				break
+			}
+			if pid == child {
+				return
 			}
 		}
 	}

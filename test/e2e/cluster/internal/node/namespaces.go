@@ -35,6 +35,8 @@ const RootFS = "rootfs"
 // state is the directory with the node's writable parts.
 func (m *Namespaces) state() string { return m.dir.Path("nodes", m.name) }
 
+func (m *Namespaces) filesPath() string { return filepath.Join(m.state(), "files.json") }
+
 func (m *Namespaces) pidFile() string { return filepath.Join(m.state(), "pid") }
 
 // Boot implements Machine.
@@ -52,7 +54,7 @@ func (m *Namespaces) Boot(ctx context.Context, files map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("encoding the files: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(m.state(), "files.json"), b, 0o600); err != nil {
+	if err := os.WriteFile(m.filesPath(), b, 0o600); err != nil {
 		return fmt.Errorf("storing the files: %w", err)
 	}
 	ready, readyEnd, err := os.Pipe()
@@ -113,37 +115,6 @@ func spawn(cmd *exec.Cmd, log string) error {
 	return nil
 }
 
-// The helpers' names, as first argument of this program.
-const (
-	helperBoot  = "node-boot"
-	helperInit  = "node-init"
-	helperEnter = "node-enter"
-)
-
-// Main runs a helper if the arguments name one, and returns otherwise. A program that uses Namespaces calls it first.
-func Main() {
-	if len(os.Args) < 3 {
-		return
-	}
-	var err error
-	code := 0
-	switch args := os.Args[2:]; os.Args[1] {
-	case helperBoot:
-		err = boot(args[0], args[1])
-	case helperInit:
-		err = pid1(args[0], args[1]) // returns only if it fails
-	case helperEnter:
-		code, err = enter(args[0], args[1], args[2] == "spawn", args[3:])
-	default:
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 125
-	}
-	os.Exit(code)
-}
-
 // boot starts PID 1 in new namespaces below the node's cgroup, and ends: the node belongs to nobody. It has to sit in
 // the cgroup first, since a new cgroup namespace shows its maker's cgroup as the root.
 func boot(name, checkout string) error {
@@ -188,7 +159,7 @@ func enter(member, pidFile string, spawned bool, argv []string) (int, error) {
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	if pidFile != "" {
-		cmd.Env = []string{"HOME=/root", "LANG=C.UTF-8", "TERM=" + os.Getenv("TERM"), "PATH=" + nodePath}
+		cmd.Env = nodeEnv()
 		cmd.Dir = "/"
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -210,6 +181,11 @@ func enter(member, pidFile string, spawned bool, argv []string) (int, error) {
 
 // nodePath is where a node has its programs: ours come first.
 const nodePath = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// nodeEnv is the environment of commands in a node.
+func nodeEnv() []string {
+	return []string{"HOME=/root", "LANG=C.UTF-8", "TERM=" + os.Getenv("TERM"), "PATH=" + nodePath}
+}
 
 func enterNamespaces(pidFile string) error {
 	if pidFile == "" {

@@ -1,5 +1,6 @@
 // Package node makes the machines of the cluster. A Node is started, runs commands and services, and ends; what it is
-// made of is its Machine. Today there is one kind, Namespaces: processes of this machine in namespaces of their own.
+// made of is its Machine. There are two kinds: Namespaces, which are processes of this machine in namespaces of their
+// own, and VirtualMachine, which has a kernel of its own and is slow.
 package node
 
 import (
@@ -15,7 +16,7 @@ import (
 	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
 )
 
-// Machine is what a node is made of. A virtual machine would be another kind.
+// Machine is what a node is made of.
 type Machine interface {
 	// Boot starts the machine with the given files over its root and returns when it can run commands.
 	Boot(ctx context.Context, files map[string]string) error
@@ -39,11 +40,14 @@ type Node struct {
 // All are the nodes of a cluster, running or not.
 func All(dir sandbox.Dir, c spec.Cluster) []*Node {
 	var nodes []*Node
-	for i := 1; i <= c.Nodes; i++ {
+	for i := 1; i <= c.All(); i++ {
 		name := spec.NodeName(i)
+		var m Machine = &Namespaces{name: name, dir: dir}
+		if c.VM(i) {
+			m = &VirtualMachine{name: name, index: i, dir: dir, cluster: c}
+		}
 		nodes = append(nodes, &Node{
-			Name: name, Index: i, Addrs: c.Addrs(spec.Management, i),
-			machine: &Namespaces{name: name, dir: dir}, dir: dir, cluster: c,
+			Name: name, Index: i, Addrs: c.Addrs(spec.Management, i), machine: m, dir: dir, cluster: c,
 		})
 	}
 	return nodes

@@ -1,5 +1,5 @@
-// Package spec is the cluster that is asked for: how many nodes, which address families, which network plugin, and
-// every address that follows from these three.
+// Package spec is the cluster that is asked for: how many nodes of which kind, which address families, which network
+// plugin, and every address that follows from these.
 package spec
 
 import (
@@ -36,14 +36,23 @@ const (
 
 // Cluster is what was asked for. It is stored beside the cluster, so that later commands know what is running.
 type Cluster struct {
-	Nodes  int    `json:"nodes"`
+	Nodes int `json:"nodes"` // made of namespaces; the first is the control plane
+	// VMNodes are further nodes that are virtual machines.
+	VMNodes int `json:"vmNodes,omitempty"`
+
 	Family Family `json:"family"`
 	CNI    Plugin `json:"cni"`
 	// Central is how many members ovn-central has.
 	Central int `json:"central"`
 }
 
-// FromEnv reads the cluster from the variables NODES, IP_FAMILY, CNI and CENTRAL; an empty one means its default.
+// All is how many nodes there are of either kind. They are numbered from 1, virtual machines last.
+func (c Cluster) All() int { return c.Nodes + c.VMNodes }
+
+// VM says whether node i is a virtual machine.
+func (c Cluster) VM(i int) bool { return i > c.Nodes }
+
+// FromEnv reads the cluster from the variables NODES, VM_NODES, IP_FAMILY, CNI and CENTRAL; an empty one means its default.
 func FromEnv(getenv func(string) string) (Cluster, error) {
 	return Cluster{Nodes: 3, Family: IPv4, CNI: Woven, Central: 1}.Changed(getenv)
 }
@@ -56,6 +65,13 @@ func (c Cluster) Changed(getenv func(string) string) (Cluster, error) {
 			return c, fmt.Errorf("NODES=%s: want a number from 1 to %d", s, MaxNodes)
 		}
 		c.Nodes = n
+	}
+	if s := getenv("VM_NODES"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || c.Nodes+n > MaxNodes {
+			return c, fmt.Errorf("VM_NODES=%s: want a number from 0 to %d", s, MaxNodes-c.Nodes)
+		}
+		c.VMNodes = n
 	}
 	if s := getenv("IP_FAMILY"); s != "" {
 		c.Family = Family(s)

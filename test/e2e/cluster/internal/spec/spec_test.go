@@ -12,8 +12,10 @@ func TestFromEnv(t *testing.T) {
 		env  map[string]string
 		want string // the cluster, or the error
 	}{
-		{"defaults", nil, "{3 ipv4 woven 1}"},
-		{"everything", map[string]string{"NODES": "5", "IP_FAMILY": "dual", "CNI": "bridge", "CENTRAL": "3"}, "{5 dual bridge 3}"},
+		{"defaults", nil, "{3 0 ipv4 woven 1}"},
+		{"everything", map[string]string{"NODES": "5", "IP_FAMILY": "dual", "CNI": "bridge", "CENTRAL": "3"}, "{5 0 dual bridge 3}"},
+		{"virtual machines", map[string]string{"NODES": "2", "VM_NODES": "1"}, "{2 1 ipv4 woven 1}"},
+		{"too many of them", map[string]string{"NODES": "99", "VM_NODES": "2"}, "VM_NODES=2: want a number from 0 to 1"},
 		{"no nodes", map[string]string{"NODES": "0"}, "NODES=0: want a number from 1 to 100"},
 		{"a word", map[string]string{"NODES": "many"}, "NODES=many: want a number from 1 to 100"},
 		{"family", map[string]string{"IP_FAMILY": "IPv4"}, "IP_FAMILY=IPv4: want ipv4, ipv6 or dual"},
@@ -72,7 +74,7 @@ func TestSaveLoad(t *testing.T) {
 	if _, err := Load(path); err == nil {
 		t.Error("a cluster was loaded where none was saved")
 	}
-	want := Cluster{Nodes: 2, Family: IPv6, CNI: Bridge}
+	want := Cluster{Nodes: 2, VMNodes: 1, Family: IPv6, CNI: Bridge}
 	if err := want.Save(path); err != nil {
 		t.Fatal(err)
 	}
