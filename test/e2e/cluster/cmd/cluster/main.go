@@ -56,7 +56,7 @@ func command() *cobra.Command {
 			return do(cmd.Context(), dir)
 		}})
 	}
-	add("up", "start a cluster (NODES=3, IP_FAMILY=ipv4|ipv6|dual, CNI=woven|bridge|none, CENTRAL=1|3)", up)
+	add("up", "start a cluster (NODES=3, VM_NODES=0, IP_FAMILY=ipv4|ipv6|dual, CNI=woven|bridge|none, CENTRAL=1|3)", up)
 	add("down", "end the cluster and check that nothing of it is left", cluster.Down)
 	add("reload", "put changed Go code into the running cluster", cluster.Reload)
 	add("status", "show the running cluster", cluster.Status)

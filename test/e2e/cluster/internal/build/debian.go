@@ -78,7 +78,7 @@ func OVNTools() Artefact {
 			if err := debian(ctx, root, "extract", packages); err != nil {
 				return err
 			}
-			return wrap(dir, root)
+			return wrap(dir, root, "usr/bin/ov*", "usr/sbin/ov*", "usr/lib/openvswitch-switch/ovs-vswitchd")
 		},
 	}
 }
@@ -95,13 +95,13 @@ lib=$here/usr/lib/x86_64-linux-gnu
 exec "$lib/ld-linux-x86-64.so.2" --library-path "$lib" "$here/%s" "$@"
 `
 
-// wrap writes a wrapper for each of OVN's and Open vSwitch's programs.
-func wrap(dir, root string) error {
+// wrap writes a wrapper for each of the programs that patterns match in a root.
+func wrap(dir, root string, patterns ...string) error {
 	bin := filepath.Join(dir, "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		return fmt.Errorf("making the directory of wrappers: %w", err)
 	}
-	for _, pattern := range []string{"usr/bin/ov*", "usr/sbin/ov*", "usr/lib/openvswitch-switch/ovs-vswitchd"} {
+	for _, pattern := range patterns {
 		paths, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			return fmt.Errorf("listing programs: %w", err)
@@ -132,6 +132,7 @@ func elf(path string) bool {
 // HostPackages are what this machine needs beside Go, by the file that shows that it is there.
 var HostPackages = map[string]string{
 	"/usr/bin/mmdebstrap":                "mmdebstrap",
+	"/usr/sbin/mke2fs":                   "e2fsprogs",
 	"/usr/bin/buildah":                   "buildah",
 	"/usr/bin/gcc":                       "gcc",
 	"/usr/bin/pkg-config":                "pkg-config",

@@ -58,7 +58,7 @@ func (r *run) phases(ctx context.Context, all []phase) error {
 // Up makes a cluster, in place of whatever cluster there is on this machine.
 func Up(ctx context.Context, dir sandbox.Dir, c spec.Cluster) error {
 	r := newRun(dir, c)
-	r.log.Say("A cluster of %d nodes, %s, network plugin %s, in %s", c.Nodes, c.Family, c.CNI, dir.Path())
+	r.log.Say("A cluster of %s, %s, network plugin %s, in %s", c.Machines(), c.Family, c.CNI, dir.Path())
 	if err := build.InstallHostPackages(ctx, r.log.Say); err != nil {
 		return fmt.Errorf("installing packages on this machine: %w", err)
 	}
@@ -120,7 +120,7 @@ func (r *run) network() []phase {
 // processors and Debian for the network, so they go side by side.
 func (r *run) artefacts(ctx context.Context) error {
 	var compiled map[string]string
-	var root string
+	var root, ovn string
 	g, together := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		compiled, err = r.compile(together)
@@ -130,7 +130,8 @@ func (r *run) artefacts(ctx context.Context) error {
 		if root, err = r.cache.Ensure(together, build.NodeRoot()); err != nil || r.spec.CNI != spec.Woven {
 			return err
 		}
-		return r.ovnImage(together)
+		ovn, err = r.ovnImage(together)
+		return err
 	})
 	if err := g.Wait(); err != nil {
 		return err
@@ -139,6 +140,16 @@ func (r *run) artefacts(ctx context.Context) error {
 		Kubernetes: compiled["kubernetes"], CoreDNS: compiled["coredns"], NodeRoot: root}))
 	if err != nil {
 		return err
+	}
+	if r.spec.VMNodes > 0 {
+		loaded := []string{filepath.Join(archive, images.KubernetesArchive)}
+		if ovn != "" {
+			loaded = append(loaded, filepath.Join(ovn, images.OVNArchive))
+		}
+		if err := r.vmArtefacts(ctx, build.VMParts{NodeRoot: root, Kubernetes: compiled["kubernetes"], Containerd: compiled["containerd"],
+			Runc: compiled["runc"], Plugins: compiled["cni-plugins"], Archives: loaded}); err != nil {
+			return err
+		}
 	}
 	for _, name := range []string{"kubernetes", "containerd", "runc"} {
 		if err := build.Link(compiled[name], r.dir.Bin()); err != nil {
@@ -157,6 +168,21 @@ func (r *run) artefacts(ctx context.Context) error {
 		return err
 	}
 	return symlink(filepath.Join(root, "root"), r.dir.Path(node.RootFS))
+}
+
+// vmArtefacts makes or finds what virtual machines are made of, and lays it out.
+func (r *run) vmArtefacts(ctx context.Context, parts build.VMParts) (err error) {
+	if parts.QEMU, err = r.cache.Ensure(ctx, build.QEMU()); err != nil {
+		return err
+	}
+	vm, err := r.cache.Ensure(ctx, build.VM(parts))
+	if err != nil {
+		return err
+	}
+	if err := build.Guest(ctx, r.dir.Module(), r.dir.Path(node.VMGuest)); err != nil {
+		return err
+	}
+	return errors.Join(symlink(parts.QEMU, r.dir.Path(node.VMQEMU)), symlink(vm, r.dir.Path(node.VMDir)))
 }
 
 // compile makes or finds all that is compiled, by name. Go uses all processors for one program at a time.
@@ -275,22 +301,37 @@ func (r *run) loadKubernetes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	archives := []string{images.KubernetesArchive}
 	if r.spec.CNI == spec.Woven {
-		return r.load(ctx, images.KubernetesArchive, images.OVNArchive)
+		archives = append(archives, images.OVNArchive)
 	}
-	return r.load(ctx, images.KubernetesArchive)
+	return r.onAll(ctx, func(ctx context.Context, n *node.Node) error {
+		if r.spec.VM(n.Index) {
+			return nil // its disk has them
+		}
+		return r.loadInto(ctx, n, archives...)
+	})
 }
 
 // load imports archives from the sandbox's image directory into all nodes.
 func (r *run) load(ctx context.Context, archives ...string) error {
-	return r.onAll(ctx, func(ctx context.Context, n *node.Node) error {
-		for _, a := range archives {
-			if _, err := n.Run(ctx, "", "ctr", "--namespace=k8s.io", "image", "import", "/mnt/"+a); err != nil {
-				return err
-			}
+	return r.onAll(ctx, func(ctx context.Context, n *node.Node) error { return r.loadInto(ctx, n, archives...) })
+}
+
+// loadInto imports archives into a node. Containerd's other way to import, without --local, takes an emulated machine
+// four times as long.
+func (r *run) loadInto(ctx context.Context, n *node.Node, archives ...string) error {
+	for _, a := range archives {
+		f, err := os.Open(filepath.Join(r.dir.Images(), a))
+		if err != nil {
+			return fmt.Errorf("opening an archive: %w", err)
 		}
-		return nil
-	})
+		_, err = n.Feed(ctx, f, "ctr", "--namespace=k8s.io", "image", "import", "--local", "-")
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // proxyBinding lets kube-proxy read what it needs; kubeadm makes the same.
@@ -319,7 +360,7 @@ func (r *run) startKubelets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := kube.Until(ctx, time.Minute, r.client.Registered(len(r.nodes))); err != nil {
+	if err := kube.Until(ctx, 3*time.Minute, r.client.Registered(len(r.nodes))); err != nil {
 		return err
 	}
 	for _, n := range r.nodes {

@@ -21,7 +21,7 @@ func Status(ctx context.Context, dir sandbox.Dir) error {
 	if err != nil {
 		return err
 	}
-	r.log.Say("%d nodes, %s, network plugin %s, kubeconfig %s\n", r.spec.Nodes, r.spec.Family, r.spec.CNI, dir.Kubeconfig())
+	r.log.Say("%s, %s, network plugin %s, kubeconfig %s\n", r.spec.Machines(), r.spec.Family, r.spec.CNI, dir.Kubeconfig())
 	if err := r.client.APIReady(ctx); err != nil {
 		return fmt.Errorf("the API server does not answer: %w", err)
 	}

@@ -18,21 +18,21 @@ import (
 // programs are Woven's own, by their directory below cmd.
 var programs = []string{"controller", "daemon", "cni"}
 
-// ovnImage finds or builds the image of OVN and lays it out for the nodes.
-func (r *run) ovnImage(ctx context.Context) error {
+// ovnImage finds or builds the image of OVN and lays it out for the nodes. It returns the artefact's directory.
+func (r *run) ovnImage(ctx context.Context) (string, error) {
 	base, err := r.cache.Ensure(ctx, build.DebianBase())
 	if err != nil {
-		return err
+		return "", err
 	}
 	a, err := images.OVN(filepath.Join(r.dir.Checkout, "dist/images"), base)
 	if err != nil {
-		return err
+		return "", err
 	}
 	dir, err := r.cache.Ensure(ctx, a)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return build.LinkFile(filepath.Join(dir, images.OVNArchive), r.dir.Images())
+	return dir, build.LinkFile(filepath.Join(dir, images.OVNArchive), r.dir.Images())
 }
 
 // wovenImage compiles Woven and builds its image from the Dockerfile of the release, with the programs in the place of
@@ -88,7 +88,7 @@ func Images(ctx context.Context, dir sandbox.Dir) error {
 	if err := build.Link(plugins, dir.CNIBin()); err != nil {
 		return err
 	}
-	if err := r.ovnImage(ctx); err != nil {
+	if _, err := r.ovnImage(ctx); err != nil {
 		return err
 	}
 	if err := r.phases(ctx, []phase{{"woven image", "", r.wovenImage}}); err != nil {

@@ -6,6 +6,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -75,8 +76,13 @@ func (n *Node) Command(ctx context.Context, argv ...string) *exec.Cmd {
 
 // Run runs a command in the node; input may be empty. Its output is part of the error if it fails.
 func (n *Node) Run(ctx context.Context, input string, argv ...string) (string, error) {
+	return n.Feed(ctx, strings.NewReader(input), argv...)
+}
+
+// Feed is Run with input from anywhere.
+func (n *Node) Feed(ctx context.Context, input io.Reader, argv ...string) (string, error) {
 	cmd := n.Command(ctx, argv...)
-	cmd.Stdin = strings.NewReader(input)
+	cmd.Stdin = input
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s on %s: %w: %s", argv[0], n.Name, err, strings.TrimSpace(string(out)))

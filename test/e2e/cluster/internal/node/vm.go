@@ -36,16 +36,19 @@ type VirtualMachine struct {
 	cluster spec.Cluster
 }
 
-// VMDir is where what a virtual machine is made of is linked to, below .sandbox; the names are those of the artefact.
-const VMDir = "vm"
+// What a virtual machine is made of, below .sandbox: the program of its PID 1, and links to two artefacts, QEMU and VMDir.
+const (
+	VMGuest = "guest"
+	VMQEMU  = "qemu"
+	VMDir   = "vm"
+)
 
-// The files in VMDir, and the program of PID 1, which stands beside them.
+// The files in VMDir.
 const (
 	VMKernel = "vmlinuz"
 	VMDisk   = "disk.ext4"
 	VMModule = guestModule
 	VMAccel  = "accel"
-	VMGuest  = "guest"
 )
 
 const (
@@ -155,7 +158,7 @@ func (m *VirtualMachine) qemu() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading how to run virtual machines: %w", err)
 	}
-	args := append(BareQEMU(strings.TrimSpace(string(accel))), "-name", "woven-"+m.name, "-smp", vmCPUs, "-m", vmMemory,
+	args := append(BareQEMU(m.dir.Path(VMQEMU), strings.TrimSpace(string(accel))), "-name", "woven-"+m.name, "-smp", vmCPUs, "-m", vmMemory,
 		"-kernel", m.dir.Path(VMDir, VMKernel), "-initrd", m.initrdPath(),
 		"-append", "console=ttyS0 loglevel=4 panic=1 mitigations=off random.trust_cpu=on",
 		"-serial", "file:"+m.consoleLog(),
@@ -174,12 +177,10 @@ func (m *VirtualMachine) qemu() ([]string, error) {
 	return args, nil
 }
 
-// QEMU is the program that runs virtual machines.
-const QEMU = "qemu-system-x86_64"
-
-// BareQEMU is the beginning of every command line: an accelerator, and nothing that was not asked for.
-func BareQEMU(accel string) []string {
-	return []string{QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+// BareQEMU is the beginning of every command line: the program, an accelerator, and nothing that was not asked for.
+func BareQEMU(artefact, accel string) []string {
+	return []string{filepath.Join(artefact, "bin", "qemu-system-x86_64"), "-L", filepath.Join(artefact, "root/usr/share/qemu"),
+		"-L", filepath.Join(artefact, "root/usr/share/seabios"), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-machine", "pc,usb=off", "-accel", accel, "-cpu", "max"}
 }
 
@@ -189,11 +190,7 @@ func becomeQEMU(member string, argv []string) error {
 		return err
 	}
 	return fabric.Within(fabric.NS, func() error {
-		path, err := exec.LookPath(argv[0])
-		if err != nil {
-			return fmt.Errorf("finding QEMU: %w", err)
-		}
-		return unix.Exec(path, argv, os.Environ()) // keeps the network namespace of this thread
+		return unix.Exec(argv[0], argv, os.Environ()) // keeps the network namespace of this thread
 	})
 }
 

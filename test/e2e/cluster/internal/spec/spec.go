@@ -52,6 +52,17 @@ func (c Cluster) All() int { return c.Nodes + c.VMNodes }
 // VM says whether node i is a virtual machine.
 func (c Cluster) VM(i int) bool { return i > c.Nodes }
 
+// Machines tells how many nodes of which kind there are.
+func (c Cluster) Machines() string {
+	switch c.VMNodes {
+	case 0:
+		return fmt.Sprintf("%d nodes", c.Nodes)
+	case 1:
+		return fmt.Sprintf("%d nodes and a virtual machine", c.Nodes)
+	}
+	return fmt.Sprintf("%d nodes and %d virtual machines", c.Nodes, c.VMNodes)
+}
+
 // FromEnv reads the cluster from the variables NODES, VM_NODES, IP_FAMILY, CNI and CENTRAL; an empty one means its default.
 func FromEnv(getenv func(string) string) (Cluster, error) {
 	return Cluster{Nodes: 3, Family: IPv4, CNI: Woven, Central: 1}.Changed(getenv)
