@@ -22,3 +22,4 @@ RUN set -eu; export DEBIAN_FRONTEND=noninteractive; \
     ovs-vswitchd --version; ovn-controller --version; ovn-northd --version; ovsdb-server --version
 
 COPY --chmod=0755 start-ovsdb.sh /usr/local/bin/start-ovsdb
+COPY --chmod=0755 start-vswitchd.sh /usr/local/bin/start-vswitchd

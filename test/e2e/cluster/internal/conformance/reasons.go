@@ -139,7 +139,7 @@ var probes = map[string]func(spec.Cluster) Fact{
 		return Fact{Holds: true, Found: fmt.Sprintf("`socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP)`: %v", err)}
 	},
 	"fewer than 6 nodes": func(c spec.Cluster) Fact {
-		return Fact{Holds: c.Nodes < 6, Found: fmt.Sprintf("the cluster has %d nodes", c.Nodes)}
+		return Fact{Holds: c.All() < 6, Found: fmt.Sprintf("the cluster has %d nodes", c.All())}
 	},
 }
 

@@ -49,7 +49,7 @@ func (r Runner) Run(ctx context.Context, s Suite) (Result, error) {
 	}
 	specs, err := run(ctx, s, out)
 	return Result{
-		Suite: s.Name, Family: r.Cluster.Family, Nodes: r.Cluster.Nodes, Started: started.UTC().Round(time.Second),
+		Suite: s.Name, Family: r.Cluster.Family, Nodes: r.Cluster.All(), Started: started.UTC().Round(time.Second),
 		Took: time.Since(started), Specs: specs, Facts: r.Facts, Woven: r.Version, Machine: r.Machine, Cluster: r.About,
 	}, err
 }
@@ -65,7 +65,7 @@ func (r Runner) kubernetes(ctx context.Context, s Suite, out string) ([]Spec, er
 	}
 	args = append(args, filepath.Join(r.Programs, "e2e.test"), "--",
 		"--provider=skeleton", "--kubeconfig="+r.Kubeconfig, "--kubectl-path="+r.Kubectl, "--e2e-output-dir="+out,
-		fmt.Sprintf("--num-nodes=%d", r.Cluster.Nodes), "--allowed-not-ready-nodes=0", "--non-blocking-taints=",
+		fmt.Sprintf("--num-nodes=%d", r.Cluster.All()), "--allowed-not-ready-nodes=0", "--non-blocking-taints=",
 		"--dns-domain=cluster.local")
 	if err := r.printTo(filepath.Join(out, "out.log"), command(ctx, filepath.Join(r.Programs, "ginkgo"), args...)); err != nil {
 		return nil, err

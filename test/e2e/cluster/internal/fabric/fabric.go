@@ -227,7 +227,7 @@ func internet(c spec.Cluster) error {
 	if err != nil {
 		return fmt.Errorf("standing in for the Internet: %w", err)
 	}
-	return Within(fabricNS, func() error {
+	return Within(NS, func() error {
 		for i, gw := range c.Addrs(spec.Outside, spec.OutsideHost) {
 			to := c.Prefixes(spec.Internet)[i]
 			if err := netlink.RouteReplace(&netlink.Route{Dst: ipNet(to), Gw: gw.AsSlice()}); err != nil {
