@@ -104,7 +104,11 @@ func fetchFromNode(t *testing.T, node, url, want string) {
 }
 
 // The test itself is outside: it listens on this machine, which has no route to pods.
-func TestPodReachesOutsideAsItsNode(t *testing.T) {
+func TestPodReachesOutsideAsItsNode(t *testing.T) { seenAsNode(t, cluster.Nodes) }
+
+// seenAsNode checks that pods of nodes are seen outside under their nodes' addresses.
+func seenAsNode(t *testing.T, nodes []string) {
+	t.Helper()
 	ns := cluster.Namespace(t, nil)
 	address := do[string](t)(cluster.NodeAddress(t.Context(), here))
 	outside := localAddress(t, address)
@@ -115,11 +119,11 @@ func TestPodReachesOutsideAsItsNode(t *testing.T) {
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { server.Close() })
 	var callers []*corev1.Pod
-	for _, node := range cluster.Nodes {
+	for _, node := range nodes {
 		callers = append(callers, framework.Server("on-"+node, framework.On(node)))
 	}
 	ns.Start(callers...)
-	for i, node := range cluster.Nodes {
+	for i, node := range nodes {
 		t.Run(node, func(t *testing.T) {
 			seen := host(t, ns.For(t).FetchUntil(callers[i], "http://"+listener.Addr().String(), ""))
 			if want := do[string](t)(cluster.NodeAddress(t.Context(), node)); seen != want {

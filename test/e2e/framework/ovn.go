@@ -14,6 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// IntegrationBridge is the bridge that all pods of a node are on.
+const IntegrationBridge = "br-int"
+
 // Component is one of Woven's workloads, by the label "app" of its pods.
 type Component string
 

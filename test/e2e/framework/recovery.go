@@ -24,10 +24,27 @@ func (c *Cluster) KillProcess(ctx context.Context, comp Component, node, contain
 
 // KillContainer ends the process of a pod's container.
 func (c *Cluster) KillContainer(ctx context.Context, pod *corev1.Pod, container string) (Recovered, error) {
-	before := restarts(pod, container)
 	if err := c.Kill(ctx, pod, container); err != nil {
 		return nil, err
 	}
+	return c.restarted(pod, container), nil
+}
+
+// Strike ends a component's container on a node by a command in it.
+func (c *Cluster) Strike(ctx context.Context, comp Component, node, container string, command ...string) (Recovered, error) {
+	pod, err := c.PodOf(ctx, comp, node)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.ExecIn(ctx, pod, container, command...); err != nil {
+		return nil, err
+	}
+	return c.restarted(pod, container), nil
+}
+
+// restarted waits until a container has restarted since its pod was read.
+func (c *Cluster) restarted(pod *corev1.Pod, container string) Recovered {
+	before := restarts(pod, container)
 	return func(ctx context.Context) error {
 		_, err := AwaitOne(ctx, c, &corev1.PodList{}, client.ObjectKeyFromObject(pod), func(p *corev1.Pod) bool {
 			return Ready(p) && (p.UID != pod.UID || restarts(p, container) > before)
@@ -36,7 +53,7 @@ func (c *Cluster) KillContainer(ctx context.Context, pod *corev1.Pod, container 
 			return fmt.Errorf("awaiting the restart of %s: %w", container, err)
 		}
 		return nil
-	}, nil
+	}
 }
 
 func restarts(pod *corev1.Pod, container string) int32 {
