@@ -111,7 +111,9 @@ func (r *run) network() []phase {
 		}
 	}
 	return append(all,
-		phase{"ready", "", func(ctx context.Context) error { return kube.Until(ctx, 5*time.Minute, r.client.NodesReady) }},
+		phase{"ready", "", func(ctx context.Context) error {
+			return kube.Until(ctx, r.spec.Patience(5*time.Minute), r.client.NodesReady)
+		}},
 		phase{"dns", "", r.dns},
 		phase{"demo", "", func(ctx context.Context) error { return demo.Run(ctx, r.client, r.nodes, r.spec) }})
 }
@@ -293,7 +295,7 @@ func (r *run) startAPI(ctx context.Context) error {
 
 func (r *run) loadKubernetes(ctx context.Context) error {
 	err := r.onAll(ctx, func(ctx context.Context, n *node.Node) error {
-		return kube.Until(ctx, time.Minute, func(ctx context.Context) error {
+		return kube.Until(ctx, r.spec.Patience(time.Minute), func(ctx context.Context) error {
 			_, err := n.Run(ctx, "", "ctr", "version")
 			return err
 		})
@@ -360,7 +362,7 @@ func (r *run) startKubelets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := kube.Until(ctx, 3*time.Minute, r.client.Registered(len(r.nodes))); err != nil {
+	if err := kube.Until(ctx, r.spec.Patience(time.Minute), r.client.Registered(len(r.nodes))); err != nil {
 		return err
 	}
 	for _, n := range r.nodes {
@@ -379,5 +381,5 @@ func (r *run) dns(ctx context.Context) error {
 	if err := r.client.Apply(ctx, coreDNS(r.spec), "-f", "-"); err != nil {
 		return err
 	}
-	return kube.Until(ctx, 3*time.Minute, r.client.DeploymentReady("kube-system", "coredns"))
+	return kube.Until(ctx, r.spec.Patience(3*time.Minute), r.client.DeploymentReady("kube-system", "coredns"))
 }

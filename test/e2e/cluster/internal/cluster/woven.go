@@ -132,7 +132,7 @@ func (r *run) rollOut(ctx context.Context) error {
 		return err
 	}
 	for _, w := range workloads {
-		_, err := r.client.Kubectl(ctx, "", "-n", "kube-system", "rollout", "status", "--timeout="+(2*time.Minute).String(), w)
+		_, err := r.client.Kubectl(ctx, "", "-n", "kube-system", "rollout", "status", "--timeout="+r.spec.Patience(2*time.Minute).String(), w)
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func Run(ctx context.Context, client *kube.Client, nodes []*node.Node, c spec.Cl
 	if err := client.Apply(ctx, m, "-f", "-"); err != nil {
 		return err
 	}
-	if err := kube.Until(ctx, 3*time.Minute, client.DeploymentReady(namespace, "demo")); err != nil {
+	if err := kube.Until(ctx, c.Patience(3*time.Minute), client.DeploymentReady(namespace, "demo")); err != nil {
 		return err
 	}
 	failures := 0

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // MaxNodes is bounded by the addressing plan: node N has host number N, and the fabric uses 251 to 254.
@@ -61,6 +62,14 @@ func (c Cluster) Machines() string {
 		return fmt.Sprintf("%d nodes and a virtual machine", c.Nodes)
 	}
 	return fmt.Sprintf("%d nodes and %d virtual machines", c.Nodes, c.VMNodes)
+}
+
+// Patience is how long to wait for what takes other nodes at most a limit: an emulated machine takes five times as long.
+func (c Cluster) Patience(limit time.Duration) time.Duration {
+	if c.VMNodes > 0 {
+		return 5 * limit
+	}
+	return limit
 }
 
 // FromEnv reads the cluster from the variables NODES, VM_NODES, IP_FAMILY, CNI and CENTRAL; an empty one means its default.
