@@ -75,5 +75,19 @@ func kustomization(c spec.Cluster) string {
 			fmt.Fprintf(&b, "    - {op: add, path: /spec/template/spec/containers/0/args/-, value: %q}\n", arg)
 		}
 	}
+	if c.VMNodes > 0 {
+		b.WriteString(rareProbes)
+	}
 	return b.String()
 }
+
+// rareProbes spares an emulated machine most of the programs that probes start in its containers: each takes seconds.
+const rareProbes = `- target: {kind: DaemonSet, name: ovs-ovn}
+  patch: |-
+    - {op: replace, path: /spec/template/spec/containers/0/livenessProbe/periodSeconds, value: 300}
+    - {op: replace, path: /spec/template/spec/containers/1/livenessProbe/periodSeconds, value: 300}
+    - {op: replace, path: /spec/template/spec/containers/2/livenessProbe/periodSeconds, value: 300}
+    - {op: replace, path: /spec/template/spec/containers/0/readinessProbe/periodSeconds, value: 120}
+    - {op: replace, path: /spec/template/spec/containers/1/readinessProbe/periodSeconds, value: 120}
+    - {op: replace, path: /spec/template/spec/containers/2/readinessProbe/periodSeconds, value: 30}
+`
