@@ -39,7 +39,7 @@ $(CLUSTER):
 
 ##@ Tests
 
-.PHONY: unit oracle e2e conformance short test bench lint test-kernel
+.PHONY: unit oracle e2e helm conformance short test test-kernel bench lint
 unit: deps ## unit tests, goldens, tests in network namespaces and on real OVSDB servers
 	PATH=$(OVN_BIN):$$PATH go test ./...
 	go -C test/e2e/cluster test ./internal/...
@@ -47,6 +47,8 @@ oracle: deps ## the rows on real OVN: northd and ovn-trace: FOCUS=TestName
 	PATH=$(OVN_BIN):$$PATH go test -tags oracle -count=1 -run '$(or $(FOCUS),Oracle)' ./pkg/... ./cmd/...
 e2e: ## end-to-end tests on the running cluster: FOCUS=TestName, in any case
 	go test -tags e2e -count=1 -timeout=40m -v ./test/e2e $(if $(FOCUS),-run '(?i)$(FOCUS)')
+helm: ## the chart in Helm's hands on the running cluster: uninstall, install, upgrade, rollback
+	WOVEN_E2E_HELM=1 go test -tags e2e -count=1 -timeout=20m -v ./test/e2e -run '^TestHelm$$'
 conformance: $(CLUSTER) ## upstream suites: SUITE=all|short|conformance|sig-network|policy|slow|disruptive|policy-api FOCUS=
 	$(CLUSTER) conformance
 bench: ## ADD and DEL beside the bridge plugin's, policies, and the row engine's benchmarks
@@ -60,7 +62,7 @@ short: $(CLUSTER)
 test-kernel: ## what the kernel does, on a cluster with a virtual machine: too slow for `make test`
 	$(MAKE) up NODES=2 VM_NODES=1
 	$(MAKE) e2e FOCUS=kernel
-test: lint verify unit oracle up e2e short ## everything that CI runs
+test: lint verify unit oracle up e2e short helm ## everything that CI runs
 
 ##@ Making
 
