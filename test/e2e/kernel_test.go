@@ -102,7 +102,8 @@ func TestKernelTraffic(t *testing.T) {
 			ns.FetchUntil(way.from, served(way.to, "/hostname"), way.to.Name)
 			t.Log(lastLine(ns.Run(way.from, "ping", "-c5", "-i0.2", "-q", way.to.Status.PodIP)))
 			must(t, ns.SendSized(within(t, time.Minute, "a full packet"), way.from, way.to, mtu))
-			if err := ns.SendSized(t.Context(), way.from, way.to, mtu+1); err == nil || !strings.Contains(err.Error(), "message too long") {
+			err := ns.SendSized(t.Context(), way.from, way.to, mtu+1)
+			if err == nil || !strings.Contains(err.Error(), "message too long") {
 				t.Errorf("a packet of %d bytes: got %v, want it refused as too long", mtu+1, err)
 			}
 			udp := ns.Stream("udp", way.from, way.to, pace)
@@ -221,7 +222,9 @@ func TestKernelSCTP(t *testing.T) {
 	caller, server := framework.Server("caller", framework.On(kernel)), framework.Server("server", framework.On(kernel))
 	server.Spec.Containers[0].Args = append(server.Spec.Containers[0].Args, fmt.Sprintf("--sctp-port=%d", sctpPort))
 	svc := service("sctp", "server", corev1.ServiceTypeClusterIP)
-	svc.Spec.Ports = []corev1.ServicePort{{Name: "sctp", Port: 83, TargetPort: intstr.FromInt32(sctpPort), Protocol: corev1.ProtocolSCTP}}
+	svc.Spec.Ports = []corev1.ServicePort{
+		{Name: "sctp", Port: 83, TargetPort: intstr.FromInt32(sctpPort), Protocol: corev1.ProtocolSCTP},
+	}
 	db := cluster.Northbound(t)
 	ns.Add(svc)
 	ns.Start(caller, server)
@@ -232,7 +235,8 @@ func TestKernelSCTP(t *testing.T) {
 		port int
 	}{"pod": {server.Status.PodIP, sctpPort}, "Service": {svc.Spec.ClusterIP, 83}} {
 		t.Run("to a "+name, func(t *testing.T) {
-			if got := do[[]string](t)(dial(t.Context(), caller, "sctp", to.host, to.port, "hostname")); !slices.Equal(got, []string{"server"}) {
+			got := do[[]string](t)(dial(t.Context(), caller, "sctp", to.host, to.port, "hostname"))
+			if !slices.Equal(got, []string{"server"}) {
 				t.Errorf("got an answer of %v", got)
 			}
 		})
