@@ -20,19 +20,27 @@ else
 	waiting=no
 fi
 
+# Its process number is not always the same: whoever was killed has left its control socket.
+rm -f /run/openvswitch/ovs-vswitchd.*.ctl
 ovs-vswitchd "$@" &
 switch=$!
+trap 'kill $switch' TERM INT
 
 # Flows that are out of date are worse than none when ovn-controller does not come: half a minute must do.
 tries=0
 while [ $waiting = yes ]; do
-	if filled || [ $tries -ge 300 ] || ! kill -0 $switch 2>/dev/null; then
+	if filled || [ $tries -ge 150 ] || ! kill -0 $switch 2>/dev/null; then
 		vsctl remove Open_vSwitch . other_config flow-restore-wait
 		waiting=no
 	else
 		tries=$((tries + 1))
-		sleep 0.1
+		sleep 0.2
 	fi
 done
 
-wait $switch
+# A signal ends a wait, but not yet ovs-vswitchd.
+code=0
+while kill -0 $switch 2>/dev/null; do
+	wait $switch && code=0 || code=$?
+done
+exit $code

@@ -95,7 +95,7 @@ func TestPodsAndNodesReachEachOther(t *testing.T) {
 func fetchFromNode(t *testing.T, node, url, want string) {
 	t.Helper()
 	must(t, framework.Until(within(t, time.Minute, "serving "+url+" to "+node), func(ctx context.Context) error {
-		got, err := cluster.OnNode(ctx, node, "curl -sSgf --max-time 5 "+url)
+		got, err := cluster.OnNode(ctx, node, fmt.Sprintf("curl -sSgf --max-time %.0f %s", cluster.Patience(5*time.Second).Seconds(), url))
 		if err == nil && !strings.Contains(got, want) {
 			err = fmt.Errorf("%s serves %q, not %q", url, got, want)
 		}
@@ -103,13 +103,20 @@ func fetchFromNode(t *testing.T, node, url, want string) {
 	}))
 }
 
-// The test itself is outside: it listens on this machine, which has no route to pods.
-func TestPodReachesOutsideAsItsNode(t *testing.T) { seenAsNode(t, cluster.Nodes) }
-
-// seenAsNode checks that pods of nodes are seen outside under their nodes' addresses.
-func seenAsNode(t *testing.T, nodes []string) {
-	t.Helper()
+func TestPodReachesOutsideAsItsNode(t *testing.T) {
 	ns := cluster.Namespace(t, nil)
+	var callers []*corev1.Pod
+	for _, node := range cluster.Nodes {
+		callers = append(callers, framework.Server("on-"+node, framework.On(node)))
+	}
+	ns.Start(callers...)
+	seenAsNodes(t, ns, callers...)
+}
+
+// seenAsNodes checks that pods are seen outside under their nodes' addresses. The test itself is outside: it listens on
+// this machine, which has no route to pods.
+func seenAsNodes(t *testing.T, ns *framework.Namespace, callers ...*corev1.Pod) {
+	t.Helper()
 	address := do[string](t)(cluster.NodeAddress(t.Context(), here))
 	outside := localAddress(t, address)
 	listener := do[net.Listener](t)(net.Listen("tcp", net.JoinHostPort(outside, "0")))
@@ -118,14 +125,10 @@ func seenAsNode(t *testing.T, nodes []string) {
 	})}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { server.Close() })
-	var callers []*corev1.Pod
-	for _, node := range nodes {
-		callers = append(callers, framework.Server("on-"+node, framework.On(node)))
-	}
-	ns.Start(callers...)
-	for i, node := range nodes {
+	for _, p := range callers {
+		node := p.Spec.NodeName
 		t.Run(node, func(t *testing.T) {
-			seen := host(t, ns.For(t).FetchUntil(callers[i], "http://"+listener.Addr().String(), ""))
+			seen := host(t, ns.For(t).FetchUntil(p, "http://"+listener.Addr().String(), ""))
 			if want := do[string](t)(cluster.NodeAddress(t.Context(), node)); seen != want {
 				t.Errorf("outside sees the pod as %s, not as its node %s", seen, want)
 			}
@@ -168,7 +171,7 @@ func TestHostPort(t *testing.T) {
 // fetchFromHere gets a URL from this machine until it is served as want says.
 func fetchFromHere(t *testing.T, url, want string) {
 	t.Helper()
-	web := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	web := &http.Client{Timeout: cluster.Patience(5 * time.Second), Transport: &http.Transport{DisableKeepAlives: true}}
 	err := framework.Until(within(t, time.Minute, "being served "+url), func(ctx context.Context) error {
 		return fetchOnce(ctx, web, url, want)
 	})

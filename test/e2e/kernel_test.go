@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,97 +21,132 @@ import (
 	"github.com/woven-cni/woven/test/e2e/framework"
 )
 
-// kernelNode is a node where the kernel switches packets, and another node, where it need not. Without one, a test has
-// nothing to say.
-func kernelNode(t *testing.T) (kernel, other string) {
+// sctpPort is where near listens for SCTP, a protocol that the kernel of a namespace's node may lack.
+const sctpPort = 8082
+
+// kernelBed is what the tests of the kernel's datapath share. Pods take long to start on an emulated machine, so there
+// are few of them.
+type kernelBed struct {
+	node, other       string // where the kernel switches packets, and where it need not
+	ns                *framework.Namespace
+	caller, near, far *corev1.Pod // caller and near are on node, far is on other
+	further           *corev1.Pod // on a third node, or nil: what traffic between far and it is like is what one compares with
+}
+
+// TestKernel is what the kernel's datapath does, on a node that has it, beside nodes that may have the other one.
+func TestKernel(t *testing.T) {
+	b := newKernelBed(t)
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"datapath", b.datapath},
+		{"traffic", b.traffic},
+		{"flows", b.flows},
+		{"Services", b.services},
+		{"NetworkPolicy", b.policy},
+		{"outside", func(t *testing.T) { seenAsNodes(t, b.ns.For(t), b.caller) }},
+		{"queues and VLANs", b.queues},
+		{"heals", b.heals},
+	} {
+		t.Run(part.name, part.run)
+	}
+}
+
+func newKernelBed(t *testing.T) *kernelBed {
 	t.Helper()
 	var nodes corev1.NodeList
 	must(t, cluster.List(t.Context(), &nodes, client.MatchingLabels{v1.LabelOVSDatapathType: v1.DatapathKernel}))
 	if len(nodes.Items) == 0 {
 		t.Skip("no node has the kernel datapath (make up VM_NODES=1 adds a virtual machine that does)")
 	}
-	kernel = nodes.Items[len(nodes.Items)-1].Name
-	return kernel, cluster.Nodes[slices.IndexFunc(cluster.Nodes, func(n string) bool { return n != kernel })]
+	b := &kernelBed{node: nodes.Items[len(nodes.Items)-1].Name, ns: cluster.Namespace(t, nil)}
+	others := slices.DeleteFunc(slices.Clone(cluster.Nodes), func(n string) bool { return n == b.node })
+	b.other = others[0]
+	b.caller = framework.Server("caller", framework.On(b.node))
+	b.near = framework.Server("near", framework.On(b.node), framework.Labelled("app", "web"), framework.Labelled("sctp", "yes"))
+	b.near.Spec.Containers[0].Args = append(b.near.Spec.Containers[0].Args, fmt.Sprintf("--sctp-port=%d", sctpPort))
+	b.far = framework.Server("far", framework.On(b.other), framework.Labelled("app", "web"))
+	pods := []*corev1.Pod{b.caller, b.near, b.far}
+	if len(others) > 1 {
+		b.further = framework.Server("further", framework.On(others[1]))
+		pods = append(pods, b.further)
+	}
+	began := time.Now()
+	b.ns.Start(pods...)
+	t.Logf("the pods took %s", time.Since(began).Round(time.Second))
+	for _, p := range pods {
+		b.ns.Echo(p)
+	}
+	return b
 }
 
-// onSwitch runs a command beside a node's ovs-vswitchd.
-func onSwitch(t *testing.T, node string, command ...string) string {
+// onSwitch runs a command beside the node's ovs-vswitchd.
+func (b *kernelBed) onSwitch(t *testing.T, command ...string) string {
 	t.Helper()
-	pod := do[*corev1.Pod](t)(cluster.PodOf(t.Context(), framework.Switch, node))
+	pod := do[*corev1.Pod](t)(cluster.PodOf(t.Context(), framework.Switch, b.node))
 	return do[string](t)(cluster.ExecIn(t.Context(), pod, "ovs-vswitchd", command...))
 }
 
-// onNode runs a script on a node.
-func onNode(t *testing.T, node, script string) string {
+// onNode runs a script on the node.
+func (b *kernelBed) onNode(t *testing.T, script string) string {
 	t.Helper()
-	return do[string](t)(cluster.OnNode(t.Context(), node, script))
+	return do[string](t)(cluster.OnNode(t.Context(), b.node, script))
+}
+
+// link is the name of a pod's interface on the node.
+func (b *kernelBed) link(t *testing.T, p *corev1.Pod) string {
+	t.Helper()
+	return b.onSwitch(t, "ovs-vsctl", "--bare", "--columns=name", "find", "Interface", `external_ids:iface-id="`+portName(p)+`"`)
 }
 
 // The node says what it has, and none of what the userspace datapath needs is there.
-func TestKernelDatapath(t *testing.T) {
-	kernel, _ := kernelNode(t)
-	ns := cluster.Namespace(t, nil)
-	p := framework.Server("web", framework.On(kernel))
-	ns.Start(p)
-	if got := onSwitch(t, kernel, "ovs-appctl", "dpif/show"); !strings.Contains(got, "system@ovs-system") {
+func (b *kernelBed) datapath(t *testing.T) {
+	if got := b.onSwitch(t, "ovs-appctl", "dpif/show"); !strings.Contains(got, "system@ovs-system") {
 		t.Errorf("the switch has the datapaths %q", got)
 	}
-	if got := onSwitch(t, kernel, "ovs-vsctl", "list-br"); got != framework.IntegrationBridge {
+	if got := b.onSwitch(t, "ovs-vsctl", "list-br"); got != framework.IntegrationBridge {
 		t.Errorf("the switch has the bridges %q: the tunnel needs none", got)
 	}
-	if got := onNode(t, kernel, "ip -d link show genev_sys_6081"); !strings.Contains(got, "geneve") {
+	if got := b.onNode(t, "ip -d link show genev_sys_6081"); !strings.Contains(got, "geneve") {
 		t.Errorf("the kernel's tunnel is %q", got)
 	}
 	const offload = "ethtool -k %s | grep ^tx-checksumming"
 	for where, got := range map[string]string{
-		"the pod":  ns.Run(p, "sh", "-c", fmt.Sprintf(offload, "eth0")),
-		"its veth": onNode(t, kernel, fmt.Sprintf(offload, interfaceOf(t, kernel, p))),
-		"ovn0":     onNode(t, kernel, fmt.Sprintf(offload, "ovn0")),
+		"the pod":  b.ns.For(t).Run(b.caller, "sh", "-c", fmt.Sprintf(offload, "eth0")),
+		"its veth": b.onNode(t, fmt.Sprintf(offload, b.link(t, b.caller))),
+		"ovn0":     b.onNode(t, fmt.Sprintf(offload, "ovn0")),
 	} {
 		if !strings.Contains(got, "on") {
 			t.Errorf("%s computes checksums in software: %s", where, got)
 		}
 	}
-	address := do[string](t)(cluster.NodeAddress(t.Context(), kernel))
+	address := do[string](t)(cluster.NodeAddress(t.Context(), b.node))
 	fetchFromHere(t, url(address, 10665, "/metrics"), `woven_datapath_info{type="kernel"} 1`)
 }
 
-// interfaceOf is the name of a pod's interface on its node.
-func interfaceOf(t *testing.T, node string, p *corev1.Pod) string {
-	t.Helper()
-	return onSwitch(t, node, "ovs-vsctl", "--bare", "--columns=name", "find", "Interface", "external_ids:iface-id="+portName(p))
-}
-
 // Pods of one kernel reach each other, and those of a node with the other datapath, with checksums left to devices.
-func TestKernelTraffic(t *testing.T) {
-	kernel, other := kernelNode(t)
-	ns := cluster.Namespace(t, nil)
-	caller, near := framework.Server("caller", framework.On(kernel)), framework.Server("near", framework.On(kernel))
-	far := framework.Server("far", framework.On(other))
-	ns.Start(caller, near, far)
-	ns.Equip(caller, far)
-	for _, p := range []*corev1.Pod{near, far, caller} {
-		ns.Echo(p)
-	}
-	mtu := do[int](t)(strconv.Atoi(ns.Run(caller, "cat", "/sys/class/net/eth0/mtu")))
-	if want := tunnelMTU(t, kernel) - geneveOverhead; mtu != want {
+func (b *kernelBed) traffic(t *testing.T) {
+	mtu := do[int](t)(strconv.Atoi(b.ns.For(t).Run(b.caller, "cat", "/sys/class/net/eth0/mtu")))
+	if want := tunnelMTU(t, b.node) - geneveOverhead; mtu != want {
 		t.Errorf("the pod's MTU is %d, and the tunnel has room for %d", mtu, want)
 	}
-	for _, way := range []struct{ from, to *corev1.Pod }{{caller, near}, {caller, far}, {far, caller}} {
-		t.Run(way.from.Name+" to "+way.to.Name, func(t *testing.T) {
-			ns := ns.For(t)
-			ns.FetchUntil(way.from, served(way.to, "/hostname"), way.to.Name)
-			t.Log(lastLine(ns.Run(way.from, "ping", "-c5", "-i0.2", "-q", way.to.Status.PodIP)))
-			must(t, ns.SendSized(within(t, time.Minute, "a full packet"), way.from, way.to, mtu))
-			err := ns.SendSized(t.Context(), way.from, way.to, mtu+1)
+	ways := [][2]*corev1.Pod{{b.caller, b.near}, {b.caller, b.far}, {b.far, b.caller}}
+	if b.further != nil {
+		ways = append(ways, [2]*corev1.Pod{b.far, b.further})
+	}
+	for _, way := range ways {
+		from, to := way[0], way[1]
+		t.Run(from.Name+" to "+to.Name, func(t *testing.T) {
+			ns := b.ns.For(t)
+			ns.FetchUntil(from, served(to, "/hostname"), to.Name)
+			must(t, ns.SendSized(within(t, time.Minute, "a full packet"), from, to, mtu))
+			err := ns.SendSized(t.Context(), from, to, mtu+1)
 			if err == nil || !strings.Contains(err.Error(), "message too long") {
 				t.Errorf("a packet of %d bytes: got %v, want it refused as too long", mtu+1, err)
 			}
-			udp := ns.Stream("udp", way.from, way.to, pace)
-			t.Log(throughput(t, ns, way.from, way.to))
-			if r := udp.Stop(); r.Lost() > 0 {
-				t.Errorf("beside it, lost %d of %d datagrams", r.Lost(), r.Sent)
-			}
+			t.Log(lastLine(ns.Run(from, "ping", "-c20", "-i0.2", "-q", to.Status.PodIP)))
+			t.Log(throughput(t, ns, from, to))
 		})
 	}
 }
@@ -132,79 +168,28 @@ func lastLine(text string) string {
 	return text[strings.LastIndexByte(strings.TrimSpace(text), '\n')+1:]
 }
 
-func TestKernelService(t *testing.T) {
-	kernel, other := kernelNode(t)
-	ns := cluster.Namespace(t, nil)
-	db := cluster.Northbound(t)
-	caller := framework.Server("caller", framework.On(kernel))
-	near := framework.Server("near", framework.On(kernel), framework.Labelled("app", "web"))
-	far := framework.Server("far", framework.On(other), framework.Labelled("app", "web"))
-	web := service("web", "web", corev1.ServiceTypeNodePort)
-	ns.Add(web)
-	ns.Start(caller, near, far)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":80", 2)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":81", 2)
-	for _, p := range []*corev1.Pod{near, far} {
-		ns.FetchUntil(caller, served(p, "/hostname"), p.Name)
-	}
-	t.Run("TCP", func(t *testing.T) { spread(t, caller, "http", web.Spec.ClusterIP, 80) })
-	t.Run("UDP", func(t *testing.T) { spread(t, caller, "udp", web.Spec.ClusterIP, 81) })
-	t.Run("of itself", func(t *testing.T) { spread(t, near, "http", web.Spec.ClusterIP, 80) })
-	t.Run("by name", func(t *testing.T) {
-		ns.For(t).FetchUntil(caller, "http://web."+ns.Name+".svc.cluster.local/hostname", "")
-	})
-	t.Run("from the node", func(t *testing.T) { fetchFromNode(t, kernel, url(web.Spec.ClusterIP, 80, "/hostname"), "") })
-	t.Run("at the node's port", func(t *testing.T) {
-		address := do[string](t)(cluster.NodeAddress(t.Context(), kernel))
-		fetchFromHere(t, url(address, int(web.Spec.Ports[0].NodePort), "/hostname"), "")
-	})
-	t.Run("conntrack zones are the kernel's", func(t *testing.T) {
-		tracked := onNode(t, kernel, "conntrack -L 2>/dev/null | grep "+caller.Status.PodIP)
-		if !regexp.MustCompile(`dst=` + regexp.QuoteMeta(web.Spec.ClusterIP) + ` .* zone=[1-9]`).MatchString(tracked) {
-			t.Errorf("the kernel tracks\n%s\nand no connection to the Service in a zone", tracked)
-		}
-	})
-}
-
-func TestKernelReachesOutsideAsItsNode(t *testing.T) {
-	kernel, _ := kernelNode(t)
-	seenAsNode(t, []string{kernel})
-}
-
 // What flows is in the kernel: a packet that ovs-vswitchd has seen is followed by others that it has not.
-func TestKernelFlows(t *testing.T) {
-	kernel, other := kernelNode(t)
-	ns := cluster.Namespace(t, nil)
-	caller, far := framework.Server("caller", framework.On(kernel)), framework.Server("far", framework.On(other))
-	ns.Start(caller, far)
-	ns.Equip(caller)
-	ns.Echo(far)
-	stream := ns.Stream("udp", caller, far, pace)
-	link := interfaceOf(t, kernel, caller)
-	out := regexp.MustCompile(`in_port\(` + link + `\).* packets:([0-9]+),.*actions:.*set\(tunnel\(.*genev_sys_6081`)
-	back := regexp.MustCompile(`tunnel\(.*in_port\(genev_sys_6081\).* packets:([0-9]+),.*actions:.*` + link)
-	count := func(ctx context.Context, flow *regexp.Regexp) (most int, err error) {
-		pod, err := cluster.PodOf(ctx, framework.Switch, kernel)
-		if err != nil {
-			return 0, err
-		}
-		flows, err := cluster.ExecIn(ctx, pod, "ovs-vswitchd", "ovs-appctl", "dpctl/dump-flows", "--names")
-		for _, m := range flow.FindAllStringSubmatch(flows, -1) {
-			n, _ := strconv.Atoi(m[1]) // digits
-			most = max(most, n)
-		}
-		return most, err
-	}
-	for name, flow := range map[string]*regexp.Regexp{"out": out, "back": back} {
-		err := framework.Until(within(t, 20*time.Second, "a flow "+name+" with 50 packets"), func(ctx context.Context) error {
-			n, err := count(ctx, flow)
-			if err == nil && n < 50 {
-				err = fmt.Errorf("%d packets", n)
+func (b *kernelBed) flows(t *testing.T) {
+	stream := b.ns.For(t).Stream("udp", b.caller, b.far, pace)
+	link := regexp.QuoteMeta(b.link(t, b.caller))
+	dump := func() string { return b.onSwitch(t, "ovs-appctl", "dpctl/dump-flows", "--names") }
+	for name, flow := range map[string]string{
+		"out":  `in_port\(` + link + `\).* packets:([0-9]+),.*actions:.*set\(tunnel\(.*genev_sys_6081`,
+		"back": `tunnel\(.*in_port\(genev_sys_6081\).* packets:([0-9]+),.*actions:.*` + link,
+	} {
+		err := framework.Until(within(t, 20*time.Second, "a flow "+name+" with 50 packets"), func(context.Context) error {
+			most := 0
+			for _, m := range regexp.MustCompile(flow).FindAllStringSubmatch(dump(), -1) {
+				n, _ := strconv.Atoi(m[1]) // digits
+				most = max(most, n)
 			}
-			return err
+			if most < 50 {
+				return fmt.Errorf("%d packets", most)
+			}
+			return nil
 		})
 		if err != nil {
-			t.Errorf("%v; the kernel has\n%s", err, onSwitch(t, kernel, "ovs-appctl", "dpctl/dump-flows", "--names"))
+			t.Errorf("%v; the kernel has\n%s", err, dump())
 		}
 	}
 	if r := stream.Stop(); r.Lost() > 0 {
@@ -212,48 +197,74 @@ func TestKernelFlows(t *testing.T) {
 	}
 }
 
-// sctpPort is where a server listens for SCTP.
-const sctpPort = 8082
-
-// SCTP is a protocol that the kernel of a namespace's node may lack.
-func TestKernelSCTP(t *testing.T) {
-	kernel, _ := kernelNode(t)
-	ns := cluster.Namespace(t, nil)
-	caller, server := framework.Server("caller", framework.On(kernel)), framework.Server("server", framework.On(kernel))
-	server.Spec.Containers[0].Args = append(server.Spec.Containers[0].Args, fmt.Sprintf("--sctp-port=%d", sctpPort))
-	svc := service("sctp", "server", corev1.ServiceTypeClusterIP)
-	svc.Spec.Ports = []corev1.ServicePort{
+func (b *kernelBed) services(t *testing.T) {
+	ns := b.ns.For(t)
+	db := cluster.Northbound(t)
+	web, sctp := service("web", "web", corev1.ServiceTypeNodePort), service("sctp", "web", corev1.ServiceTypeClusterIP)
+	sctp.Spec.Selector = map[string]string{"sctp": "yes"}
+	sctp.Spec.Ports = []corev1.ServicePort{
 		{Name: "sctp", Port: 83, TargetPort: intstr.FromInt32(sctpPort), Protocol: corev1.ProtocolSCTP},
 	}
-	db := cluster.Northbound(t)
-	ns.Add(svc)
-	ns.Start(caller, server)
-	awaitBalanced(t, db, svc.Spec.ClusterIP+":83", 1)
-	ns.FetchUntil(caller, served(server, "/hostname"), "server")
-	for name, to := range map[string]struct {
-		host string
-		port int
-	}{"pod": {server.Status.PodIP, sctpPort}, "Service": {svc.Spec.ClusterIP, 83}} {
-		t.Run("to a "+name, func(t *testing.T) {
-			got := do[[]string](t)(dial(t.Context(), caller, "sctp", to.host, to.port, "hostname"))
-			if !slices.Equal(got, []string{"server"}) {
+	ns.Add(web, sctp)
+	awaitBalanced(t, db, web.Spec.ClusterIP+":80", 2)
+	awaitBalanced(t, db, web.Spec.ClusterIP+":81", 2)
+	awaitBalanced(t, db, sctp.Spec.ClusterIP+":83", 1)
+	t.Run("TCP", func(t *testing.T) { spread(t, b.caller, "http", web.Spec.ClusterIP, 80) })
+	t.Run("conntrack zones are the kernel's", func(t *testing.T) {
+		tracked := b.onNode(t, "conntrack -L 2>/dev/null | grep "+b.caller.Status.PodIP)
+		if !regexp.MustCompile(`dst=` + regexp.QuoteMeta(web.Spec.ClusterIP) + ` .* zone=[1-9]`).MatchString(tracked) {
+			t.Errorf("the kernel tracks\n%s\nand no connection to the Service in a zone", tracked)
+		}
+	})
+	t.Run("UDP", func(t *testing.T) { spread(t, b.caller, "udp", web.Spec.ClusterIP, 81) })
+	t.Run("of itself", func(t *testing.T) { spread(t, b.near, "http", web.Spec.ClusterIP, 80) })
+	t.Run("by name", func(t *testing.T) {
+		b.ns.For(t).FetchUntil(b.caller, "http://web."+b.ns.Name+".svc.cluster.local/hostname", "")
+	})
+	t.Run("from the node", func(t *testing.T) { fetchFromNode(t, b.node, url(web.Spec.ClusterIP, 80, "/hostname"), "") })
+	t.Run("at the node's port", func(t *testing.T) {
+		address := do[string](t)(cluster.NodeAddress(t.Context(), b.node))
+		fetchFromHere(t, url(address, int(web.Spec.Ports[0].NodePort), "/hostname"), "")
+	})
+	for _, to := range []struct {
+		name, host string
+		port       int
+	}{{"SCTP to a pod", b.near.Status.PodIP, sctpPort}, {"SCTP to a Service", sctp.Spec.ClusterIP, 83}} {
+		t.Run(to.name, func(t *testing.T) {
+			if got := do[[]string](t)(dial(t.Context(), b.caller, "sctp", to.host, to.port, "hostname")); !slices.Equal(got, []string{"near"}) {
 				t.Errorf("got an answer of %v", got)
 			}
 		})
 	}
 }
 
+// A policy of a pod on the kernel's node lets in whom it names, whichever datapath his node has, and nobody else.
+func (b *kernelBed) policy(t *testing.T) {
+	ns := b.ns.For(t)
+	reachNear := func(caller, far bool) {
+		t.Helper()
+		reaches(t, b.caller, b.near.Status.PodIP, framework.HTTPPort, caller)
+		reaches(t, b.far, b.near.Status.PodIP, framework.HTTPPort, far)
+	}
+	reachNear(true, true)
+	p := ingressTo("web", letIn(podPeer("app", "caller")))
+	addPolicy(t, ns, p)
+	reachNear(true, false)
+	editPolicy(t, p, func(spec *networkPolicySpec) {
+		spec.Ingress = []networkingv1.NetworkPolicyIngressRule{letIn(podPeer("app", "web"))}
+	})
+	reachNear(false, true)
+	must(t, cluster.Delete(t.Context(), p))
+	ns.FetchUntil(b.caller, served(b.near, "/hostname"), "near")
+}
+
 // Queues and VLANs, which features to come stand on.
-func TestKernelQueues(t *testing.T) {
-	kernel, _ := kernelNode(t)
-	ns := cluster.Namespace(t, nil)
-	caller, near := framework.Server("caller", framework.On(kernel)), framework.Server("near", framework.On(kernel))
-	ns.Start(caller, near)
-	link := interfaceOf(t, kernel, near)
+func (b *kernelBed) queues(t *testing.T) {
+	link := b.link(t, b.near)
 	t.Run("netem delays", func(t *testing.T) {
-		onNode(t, kernel, "tc qdisc add dev "+link+" root netem delay 300ms")
-		out := ns.For(t).Run(caller, "ping", "-c3", "-q", near.Status.PodIP)
-		onNode(t, kernel, "tc qdisc del dev "+link+" root")
+		b.onNode(t, "tc qdisc add dev "+link+" root netem delay 300ms")
+		out := b.ns.For(t).Run(b.caller, "ping", "-c3", "-q", b.near.Status.PodIP)
+		b.onNode(t, "tc qdisc del dev "+link+" root")
 		m := regexp.MustCompile(`= ([0-9.]+)/`).FindStringSubmatch(out)
 		if m == nil {
 			t.Fatalf("ping says %s", out)
@@ -263,16 +274,16 @@ func TestKernelQueues(t *testing.T) {
 		}
 	})
 	t.Run("HTB limits", func(t *testing.T) {
-		onSwitch(t, kernel, "ovs-vsctl", "set", "Port", link, "qos=@q", "--", "--id=@q", "create", "QoS", "type=linux-htb",
+		b.onSwitch(t, "ovs-vsctl", "set", "Port", link, "qos=@q", "--", "--id=@q", "create", "QoS", "type=linux-htb",
 			"other-config:max-rate=8000000")
-		if got := onNode(t, kernel, "tc class show dev "+link); !strings.Contains(got, "htb") || !strings.Contains(got, "8Mbit") {
+		if got := b.onNode(t, "tc class show dev "+link); !strings.Contains(got, "htb") || !strings.Contains(got, "8Mbit") {
 			t.Errorf("the link has the classes %q", got)
 		}
-		t.Log(throughput(t, ns.For(t), caller, near))
-		onSwitch(t, kernel, "ovs-vsctl", "clear", "Port", link, "qos", "--", "--all", "destroy", "QoS")
+		t.Log(throughput(t, b.ns.For(t), b.caller, b.near))
+		b.onSwitch(t, "ovs-vsctl", "clear", "Port", link, "qos", "--", "--all", "destroy", "QoS")
 	})
 	t.Run("VLAN interfaces", func(t *testing.T) {
-		got := onNode(t, kernel, "ip link add link eth0 name e2evlan type vlan id 77 && ip -d link show e2evlan && ip link del e2evlan")
+		got := b.onNode(t, "ip link add link eth0 name e2evlan type vlan id 77 && ip -d link show e2evlan && ip link del e2evlan")
 		if !strings.Contains(got, "vlan protocol 802.1Q id 77") {
 			t.Errorf("got %q", got)
 		}
@@ -288,50 +299,52 @@ func exited(comp framework.Component, node, container string) blow {
 
 // The kernel goes on switching while the programs that taught it are away, and those that come back take nothing away
 // before they know better.
-func TestKernelHeals(t *testing.T) {
-	kernel, other := kernelNode(t)
-	ns := cluster.Namespace(t, nil)
-	caller, near := framework.Server("caller", framework.On(kernel)), framework.Server("near", framework.On(kernel))
-	far := framework.Server("far", framework.On(other))
-	ns.Start(caller, near, far)
-	ns.Equip(caller, far)
-	for _, p := range []*corev1.Pod{near, far, caller} {
-		ns.Echo(p)
-	}
-	const tenth = int(100 * time.Millisecond / pace) // packets in 100 ms
-	for _, b := range []struct {
+func (b *kernelBed) heals(t *testing.T) {
+	const every = 2 * pace // an emulated machine is busy with less
+	const tenth = int(100 * time.Millisecond / every)
+	for _, blow := range []struct {
 		blow
-		most int // packets that a stream may lose
+		most  int  // packets that a stream may lose
+		fresh bool // a new pod shows that all is well again
 	}{
-		{killed(framework.Daemon, kernel, "woven-daemon", true), 0},
-		{deleted(framework.Daemon, kernel, true), 0},
-		{killed(framework.Switch, kernel, "ovn-controller", false), tenth},
-		{exited(framework.Switch, kernel, "ovs-vswitchd"), tenth},
-		{killed(framework.Switch, kernel, "ovs-vswitchd", false), tenth},
-		{deleted(framework.Switch, kernel, false), tenth},
+		{killed(framework.Daemon, b.node, "woven-daemon", true), 0, true},
+		{deleted(framework.Daemon, b.node, true), 0, false},
+		{killed(framework.Switch, b.node, "ovn-controller", false), tenth, false},
+		{exited(framework.Switch, b.node, "ovs-vswitchd"), tenth, false},
+		{killed(framework.Switch, b.node, "ovs-vswitchd", false), tenth, false},
+		{deleted(framework.Switch, b.node, false), tenth, true},
 	} {
-		t.Run(b.name, func(t *testing.T) {
-			ns := ns.For(t)
+		t.Run(blow.name, func(t *testing.T) {
+			ns := b.ns.For(t)
 			streams := []*framework.Stream{
-				ns.Stream("udp", caller, near, pace), ns.Stream("udp", caller, far, pace),
-				ns.Stream("udp", far, caller, pace), ns.Stream("tcp", caller, far, pace),
+				ns.Stream("udp", b.caller, b.near, every), ns.Stream("udp", b.caller, b.far, every),
+				ns.Stream("udp", b.far, b.caller, every), ns.Stream("tcp", b.caller, b.far, every),
 			}
-			recovered := do[framework.Recovered](t)(b.strike(within(t, time.Minute, "the blow")))
-			must(t, recovered(within(t, 3*time.Minute, "the recovery")))
-			fresh := framework.Server("fresh", framework.On(kernel))
-			ns.Start(fresh)
-			ns.FetchUntil(caller, served(fresh, "/hostname"), "fresh")
-			ns.FetchUntil(fresh, served(far, "/hostname"), "far")
+			recovered := do[framework.Recovered](t)(blow.strike(within(t, time.Minute, "the blow")))
+			must(t, recovered(within(t, 2*time.Minute, "the recovery")))
 			for _, s := range streams {
 				r := s.Stop()
 				if r.Broken != "" {
 					t.Errorf("the connection broke: %s", r.Broken)
 				}
-				if r.Lost() > b.most {
-					t.Errorf("lost %d of %d packets, and %d are too many", r.Lost(), r.Sent, b.most+1)
+				if r.Lost() > blow.most {
+					t.Errorf("lost %d of %d packets, and %d are too many", r.Lost(), r.Sent, blow.most+1)
 				}
 			}
-			ns.Stop(fresh)
+			if blow.fresh {
+				b.freshPod(t)
+			}
 		})
 	}
+}
+
+// freshPod shows that a new pod gets its network.
+func (b *kernelBed) freshPod(t *testing.T) {
+	t.Helper()
+	ns := b.ns.For(t)
+	fresh := framework.Server("fresh", framework.On(b.node))
+	ns.Start(fresh)
+	ns.FetchUntil(b.caller, served(fresh, "/hostname"), "fresh")
+	ns.FetchUntil(fresh, served(b.far, "/hostname"), "far")
+	ns.Stop(fresh)
 }

@@ -19,10 +19,13 @@ var cluster *framework.Cluster
 // Two nodes of the cluster, for what concerns one node or goes from one to another.
 var here, there string
 
+// startTime bounds the way to the tools on all nodes.
+const startTime = 10 * time.Minute
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	stop, err := prepare(ctx)
 	if err != nil {
@@ -30,7 +33,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
-	ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel = context.WithTimeout(context.Background(), cluster.Patience(time.Minute))
 	defer cancel()
 	if err := stop(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -53,9 +56,10 @@ func prepare(ctx context.Context) (stop func(context.Context) error, err error) 
 	return cluster.StartTools(ctx)
 }
 
-// within is a context for a step that must not take longer.
+// within is a context for a step that must not take longer, unless the cluster is slow.
 func within(t *testing.T, limit time.Duration, what string) context.Context {
 	t.Helper()
+	limit = cluster.Patience(limit)
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("%s took more than %s", what, limit))
 	t.Cleanup(cancel)
 	return ctx

@@ -90,7 +90,8 @@ func editPolicy(t *testing.T, p *networkingv1.NetworkPolicy, change func(*networ
 // reaches says whether a pod can open a TCP connection.
 func reaches(t *testing.T, from *corev1.Pod, host string, port int, want bool) {
 	t.Helper()
-	_, err := cluster.Exec(t.Context(), from, "/agnhost", "connect", net.JoinHostPort(host, strconv.Itoa(port)), "--timeout=1s")
+	limit := "--timeout=" + cluster.Patience(time.Second).String()
+	_, err := cluster.Exec(t.Context(), from, "/agnhost", "connect", net.JoinHostPort(host, strconv.Itoa(port)), limit)
 	if (err == nil) != want {
 		t.Errorf("%s reaches %s port %d: %t, want %t (%v)", from.Name, host, port, err == nil, want, err)
 	}

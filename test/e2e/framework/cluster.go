@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -35,6 +36,7 @@ type Cluster struct {
 	// Nodes are its nodes, by name.
 	Nodes []string
 
+	slow  bool                   // see Patience
 	tools map[string]*corev1.Pod // by node; see OnNode
 	probe []byte                 // the program cmd/probe; see Namespace.Stream
 }
@@ -64,9 +66,21 @@ func Connect(ctx context.Context) (*Cluster, error) {
 	}
 	for _, n := range nodes.Items {
 		c.Nodes = append(c.Nodes, n.Name)
+		c.slow = c.slow || slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == slowTaint })
 	}
 	slices.Sort(c.Nodes)
 	return c, nil
+}
+
+// slowTaint is on nodes that are emulated.
+const slowTaint = "woven-sandbox/slow"
+
+// Patience is how long to wait for what takes other clusters at most a limit: one with an emulated node takes longer.
+func (c *Cluster) Patience(limit time.Duration) time.Duration {
+	if c.slow {
+		return 4 * limit
+	}
+	return limit
 }
 
 // kubeconfig looks for the local cluster's file from here upwards, since tests run in the folder of their package.

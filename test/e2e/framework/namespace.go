@@ -43,7 +43,7 @@ func (c *Cluster) Namespace(t testing.TB, labels map[string]string) *Namespace {
 
 // awaitAccount waits for what every pod of a namespace needs before it can be created.
 func (c *Cluster) awaitAccount(ctx context.Context, namespace string) error {
-	ctx, cancel := context.WithTimeout(ctx, podTime)
+	ctx, cancel := context.WithTimeout(ctx, c.Patience(podTime))
 	defer cancel()
 	key := client.ObjectKey{Namespace: namespace, Name: "default"}
 	_, err := AwaitOne(ctx, c, &corev1.ServiceAccountList{}, key, func(*corev1.ServiceAccount) bool { return true })
@@ -62,7 +62,7 @@ func (n *Namespace) For(t testing.TB) *Namespace {
 
 // remove takes the namespace away, and when its pods are gone, the objects outside that they stood on.
 func (n *Namespace) remove() {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupTime)
+	ctx, cancel := context.WithTimeout(context.Background(), n.Patience(cleanupTime))
 	defer cancel()
 	if n.t.Failed() {
 		n.tell(ctx)
@@ -143,7 +143,7 @@ const podTime = 90 * time.Second
 // AwaitReady waits until a pod is ready.
 func (n *Namespace) AwaitReady(p *corev1.Pod) {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), podTime)
+	ctx, cancel := context.WithTimeout(n.t.Context(), n.Patience(podTime))
 	defer cancel()
 	found, err := AwaitOne(ctx, n.Cluster, &corev1.PodList{}, client.ObjectKeyFromObject(p), Ready)
 	if err != nil {
@@ -155,7 +155,7 @@ func (n *Namespace) AwaitReady(p *corev1.Pod) {
 // Stop deletes pods and waits until they are gone.
 func (n *Namespace) Stop(pods ...*corev1.Pod) {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), podTime)
+	ctx, cancel := context.WithTimeout(n.t.Context(), n.Patience(podTime))
 	defer cancel()
 	for _, p := range pods {
 		if err := n.Delete(ctx, p); client.IgnoreNotFound(err) != nil {
@@ -194,15 +194,17 @@ func (n *Namespace) AwaitEvent(ctx context.Context, object, reason string) (stri
 	return events[slices.IndexFunc(events, matches)].Message, nil
 }
 
-// Fetch gets a URL from within a pod, with curl. Each try is over in two seconds.
+// Fetch gets a URL from within a pod, with curl. Each try is over in two seconds, if the cluster is not slow.
 func (c *Cluster) Fetch(ctx context.Context, from *corev1.Pod, url string) (string, error) {
-	return c.Exec(ctx, from, "curl", "-sSgf", "--connect-timeout", "2", "--max-time", "2", url)
+	limit := fmt.Sprintf("%.0f", c.Patience(2*time.Second).Seconds())
+	return c.Exec(ctx, from, "curl", "-sSgf", "--connect-timeout", limit, "--max-time", limit, url)
 }
 
 // FetchUntil gets a URL from within a pod, again and again until it is served as want says; "" is any way.
 func (n *Namespace) FetchUntil(from *corev1.Pod, url, want string) string {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeoutCause(n.t.Context(), podTime, fmt.Errorf("%s was not served in %s", url, podTime))
+	limit := n.Patience(podTime)
+	ctx, cancel := context.WithTimeoutCause(n.t.Context(), limit, fmt.Errorf("%s was not served in %s", url, limit))
 	defer cancel()
 	var got string
 	err := Until(ctx, func(ctx context.Context) (err error) {

@@ -111,11 +111,9 @@ func (c *Cluster) Kill(ctx context.Context, pod *corev1.Pod, container string) e
 	}
 	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[i].ContainerID, "://")
 	script := fmt.Sprintf(`
-n=0
-for p in /proc/[0-9]*; do
-  grep -q %s $p/cgroup 2>/dev/null && kill -9 ${p#/proc/} && n=$((n+1))
-done
-echo $n`, id)
+set -- $(grep -l %s /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3)
+[ $# = 0 ] || kill -9 "$@" || true # the first may have taken others with it
+echo $#`, id)
 	killed, err := c.OnNode(ctx, pod.Spec.NodeName, script)
 	if err != nil {
 		return err

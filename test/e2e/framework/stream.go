@@ -133,7 +133,7 @@ func (s *Stream) Stop() StreamReport {
 		if err != nil {
 			s.n.t.Fatalf("stream %s: %v: %s", s.name, err, s.job.complaint.String())
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(s.n.Patience(time.Minute)):
 		s.n.t.Fatalf("stream %s does not end", s.name)
 	}
 	var r StreamReport
@@ -211,7 +211,7 @@ func (n *Namespace) background(p *corev1.Pod, in io.Reader, word string, command
 	case <-j.complaint.said:
 	case err := <-j.done:
 		n.t.Fatalf("%s in %s: %v: %s", strings.Join(command, " "), p.Name, err, j.complaint.String())
-	case <-time.After(podTime):
+	case <-time.After(n.Patience(podTime)):
 		n.t.Fatalf("%s in %s did not begin", strings.Join(command, " "), p.Name)
 	}
 	return j

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,12 +23,16 @@ func echo(ctx context.Context, port string) error {
 	if err != nil {
 		return err
 	}
+	socket, err := packets.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
 	go func() {
 		<-ctx.Done()
 		listener.Close()
 		packets.Close()
 	}()
-	go echoPackets(packets)
+	go echoPackets(packets.(*net.UDPConn), socket)
 	fmt.Fprintln(os.Stderr, "listening")
 	for {
 		conn, err := listener.Accept()
@@ -41,15 +46,15 @@ func echo(ctx context.Context, port string) error {
 	}
 }
 
-func echoPackets(packets net.PacketConn) {
+func echoPackets(packets *net.UDPConn, socket syscall.RawConn) {
 	buf := make([]byte, 1<<16)
 	for {
-		n, from, err := packets.ReadFrom(buf)
+		n, from, err := packets.ReadFromUDPAddrPort(buf)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err == nil {
-			_, _ = packets.WriteTo(buf[:n], from)
+			_ = sendConfirming(socket, buf[:n], from) // the caller counts
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -89,7 +90,7 @@ func (s stream) run(ctx context.Context) (outcome, error) {
 	book := newLedger()
 	ended := make(chan error, 1)
 	go func() { ended <- read(conn, book) }()
-	sent, broken := s.send(ctx, conn, ended)
+	sent, broken := s.send(ctx, conn, book, ended)
 	if broken == nil {
 		broken = drain(conn, book, sent, ended)
 	}
@@ -102,7 +103,11 @@ func (s stream) run(ctx context.Context) (outcome, error) {
 
 // send writes until ctx ends. A full disk of errors would not help: on UDP a refused or unreachable peer is loss, which
 // the count shows; on TCP the first error is the end.
-func (s stream) send(ctx context.Context, conn net.Conn, ended <-chan error) (int, error) {
+func (s stream) send(ctx context.Context, conn net.Conn, book *ledger, ended <-chan error) (int, error) {
+	write, err := s.writer(conn, book)
+	if err != nil {
+		return 0, err
+	}
 	tick := time.NewTicker(s.Every)
 	defer tick.Stop()
 	message := make([]byte, messageSize)
@@ -116,12 +121,36 @@ func (s stream) send(ctx context.Context, conn net.Conn, ended <-chan error) (in
 		case <-tick.C:
 		}
 		binary.BigEndian.PutUint64(message, uint64(sent))
-		_, err := conn.Write(message)
+		err := write(message)
 		if err != nil && s.Network == "tcp" {
 			return sent, fmt.Errorf("writing: %w", err)
 		}
 		sent++
 	}
+}
+
+// writer is how a message is sent: over UDP, what has been answered since the last one confirms the other side.
+func (s stream) writer(conn net.Conn, book *ledger) (func([]byte) error, error) {
+	plain := func(message []byte) error {
+		_, err := conn.Write(message)
+		return err
+	}
+	datagrams, ok := conn.(*net.UDPConn)
+	if !ok {
+		return plain, nil
+	}
+	socket, err := datagrams.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	answered := 0
+	return func(message []byte) error {
+		before := answered
+		if answered = book.count(); answered == before {
+			return plain(message)
+		}
+		return sendConfirming(socket, message, netip.AddrPort{})
+	}, nil
 }
 
 // drain waits for the last answers: until all are there, or none came for a while.

@@ -82,12 +82,16 @@ func kustomization(c spec.Cluster) string {
 }
 
 // rareProbes spares an emulated machine most of the programs that probes start in its containers: each takes seconds.
+// A container without a readiness probe is ready when its startup probe says so.
 const rareProbes = `- target: {kind: DaemonSet, name: ovs-ovn}
   patch: |-
     - {op: replace, path: /spec/template/spec/containers/0/livenessProbe/periodSeconds, value: 300}
     - {op: replace, path: /spec/template/spec/containers/1/livenessProbe/periodSeconds, value: 300}
     - {op: replace, path: /spec/template/spec/containers/2/livenessProbe/periodSeconds, value: 300}
-    - {op: replace, path: /spec/template/spec/containers/0/readinessProbe/periodSeconds, value: 120}
-    - {op: replace, path: /spec/template/spec/containers/1/readinessProbe/periodSeconds, value: 120}
-    - {op: replace, path: /spec/template/spec/containers/2/readinessProbe/periodSeconds, value: 30}
+    - {op: remove, path: /spec/template/spec/containers/0/readinessProbe}
+    - {op: remove, path: /spec/template/spec/containers/1/readinessProbe}
+    - {op: replace, path: /spec/template/spec/containers/2/readinessProbe/periodSeconds, value: 20}
+- target: {kind: DaemonSet, name: woven-daemon}
+  patch: |-
+    - {op: replace, path: /spec/template/spec/containers/0/readinessProbe/periodSeconds, value: 10}
 `

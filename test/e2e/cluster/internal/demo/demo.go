@@ -55,6 +55,7 @@ func Run(ctx context.Context, client *kube.Client, nodes []*node.Node, c spec.Cl
 		if err != nil {
 			return err
 		}
+		s.limit = c.Patience(3 * time.Second)
 		matrix := s.measure(ctx)
 		fmt.Fprintf(os.Stdout, "\n%s\n", title(p))
 		matrix.Print(os.Stdout)
@@ -82,6 +83,7 @@ type scene struct {
 	address map[string]netip.Addr    // of pods and nodes, by name
 	service netip.Addr
 	outside netip.Addr
+	limit   time.Duration // of one request
 }
 
 // look finds the pods and the Service. The family is an index into the lists of addresses.

@@ -90,8 +90,8 @@ func (m *Matrix) Print(out io.Writer) {
 const separator = "\x1e"
 
 // command is one curl for all URLs, each several times: starting a process in a pod costs more than the answer.
-func command(targets []target) []string {
-	argv := []string{"curl", "--silent", "--max-time", "3", "--header", "Connection: close",
+func command(targets []target, limit time.Duration) []string {
+	argv := []string{"curl", "--silent", "--max-time", fmt.Sprintf("%.0f", limit.Seconds()), "--header", "Connection: close",
 		"--write-out", separator + "%{http_code} %{time_total} %{errormsg}" + separator + "\n"}
 	for _, t := range targets {
 		for range tries {
@@ -103,7 +103,7 @@ func command(targets []target) []string {
 
 // row measures all cells of a source with one command.
 func (s *scene) row(m *Matrix, name string, targets []target, run func([]string) (string, error)) {
-	out, err := run(command(targets))
+	out, err := run(command(targets, s.limit))
 	answers := parse(out)
 	for i, t := range targets {
 		if len(answers) < (i+1)*tries {
