@@ -95,7 +95,8 @@ func TestPodsAndNodesReachEachOther(t *testing.T) {
 func fetchFromNode(t *testing.T, node, url, want string) {
 	t.Helper()
 	must(t, framework.Until(within(t, time.Minute, "serving "+url+" to "+node), func(ctx context.Context) error {
-		got, err := cluster.OnNode(ctx, node, fmt.Sprintf("curl -sSgf --max-time %.0f %s", cluster.Patience(5*time.Second).Seconds(), url))
+		limit := cluster.Patience(5 * time.Second).Seconds()
+		got, err := cluster.OnNode(ctx, node, fmt.Sprintf("curl -sSgf --max-time %.0f %s", limit, url))
 		if err == nil && !strings.Contains(got, want) {
 			err = fmt.Errorf("%s serves %q, not %q", url, got, want)
 		}

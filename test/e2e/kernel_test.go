@@ -275,11 +275,16 @@ func (b *kernelBed) queues(t *testing.T) {
 	})
 	t.Run("HTB limits", func(t *testing.T) {
 		b.onSwitch(t, "ovs-vsctl", "set", "Port", link, "qos=@q", "--", "--id=@q", "create", "QoS", "type=linux-htb",
-			"other-config:max-rate=8000000")
-		if got := b.onNode(t, "tc class show dev "+link); !strings.Contains(got, "htb") || !strings.Contains(got, "8Mbit") {
+			"other-config:max-rate=20000000")
+		if got := b.onNode(t, "tc class show dev "+link); !strings.Contains(got, "htb") || !strings.Contains(got, "20Mbit") {
 			t.Errorf("the link has the classes %q", got)
 		}
-		t.Log(throughput(t, b.ns.For(t), b.caller, b.near))
+		got := throughput(t, b.ns.For(t), b.caller, b.near)
+		t.Log(got)
+		m := regexp.MustCompile(`([0-9.]+) Mbits/sec`).FindStringSubmatch(got)
+		if m == nil || do[float64](t)(strconv.ParseFloat(m[1], 64)) > 20 {
+			t.Error("that is more than 20 Mbit/s")
+		}
 		b.onSwitch(t, "ovs-vsctl", "clear", "Port", link, "qos", "--", "--all", "destroy", "QoS")
 	})
 	t.Run("VLAN interfaces", func(t *testing.T) {
