@@ -1,108 +1,212 @@
 package policy
 
 import (
+	"errors"
+	"fmt"
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
+// The priorities of ACLs: a policy has a span of them, the policies of priority 0 the highest. Within the span, rules in
+// a row with the same action share a priority, because among them the order makes no difference.
+const (
+	clusterSpan    = 32
+	clusterHighest = 32500
+	clusterLast    = 1000
+)
+
 // ParseClusterNetworkPolicy reads a ClusterNetworkPolicy.
 func ParseClusterNetworkPolicy(obj *v1alpha2.ClusterNetworkPolicy) (Policy, reconcile.Problems) {
+	return parseCluster(&obj.Spec, clusterLast)
+}
+
+// parseCluster reads what an administrator's policy says, with priorities up to a last one.
+func parseCluster(spec *v1alpha2.ClusterNetworkPolicySpec, last int32) (Policy, reconcile.Problems) {
 	var ps reconcile.Problems
-	p := Policy{}
-	switch obj.Spec.Tier {
+	var p Policy
+	switch spec.Tier {
 	case v1alpha2.AdminTier:
 		p.Tier = vpc.AdminTier
 	case v1alpha2.BaselineTier:
 		p.Tier = vpc.BaselineTier
 	default:
-		ps.Add("spec.tier", v1.ReasonInvalid, "there is no tier %q", obj.Spec.Tier)
-		return p, ps
+		ps.Add("spec.tier", v1.ReasonInvalid, "there is no tier %q", spec.Tier)
+	}
+	if spec.Priority < 0 || spec.Priority > last {
+		ps.Add("spec.priority", v1.ReasonInvalid, "the priority %d is not between 0 and %d", spec.Priority, last)
 	}
 	var err error
-	if p.Subject, err = parseClusterSubject(obj.Spec.Subject.Namespaces, podsOf2(obj.Spec.Subject.Pods)); err != nil {
+	if p.Subject, err = clusterPods(spec.Subject.Namespaces, spec.Subject.Pods); err != nil {
 		ps.Add("spec.subject", v1.ReasonInvalid, "%s", err)
-	}
-	highest, err := clusterPriority(obj.Spec.Priority)
-	if err != nil {
-		ps.Add("spec.priority", v1.ReasonInvalid, "%s", err)
 	}
 	if len(ps) > 0 {
 		return p, ps
 	}
-	var in, out []clusterRule
-	for i := range obj.Spec.Ingress {
-		r := &obj.Spec.Ingress[i]
-		rule := clusterRule{action: actionsOf2[r.Action], ports: portsOf2(r.Protocols)}
-		for _, peer := range r.From {
-			rule.peers = append(rule.peers, clusterPeer{namespaces: peer.Namespaces, pods: podsOf2(peer.Pods)})
-		}
-		in = append(in, rule)
-	}
-	for i := range obj.Spec.Egress {
-		r := &obj.Spec.Egress[i]
-		rule := clusterRule{action: actionsOf2[r.Action], ports: portsOf2(r.Protocols)}
-		for _, peer := range r.To {
-			rule.peers = append(rule.peers, clusterPeer{
-				namespaces: peer.Namespaces, pods: podsOf2(peer.Pods), nodes: peer.Nodes, networks: texts(peer.Networks), domainNames: len(peer.DomainNames),
-			})
-		}
-		out = append(out, rule)
-	}
-	p.Ingress = parseClusterRules(in, "spec.ingress", highest, &ps)
-	p.Egress = parseClusterRules(out, "spec.egress", highest, &ps)
+	highest := clusterHighest - clusterSpan*int(spec.Priority)
+	p.Ingress = parseClusterRules(likeEgress(spec.Ingress), "spec.ingress", highest, &ps)
+	p.Egress = parseClusterRules(spec.Egress, "spec.egress", highest, &ps)
 	return p, ps
 }
 
-var actionsOf2 = map[v1alpha2.ClusterNetworkPolicyRuleAction]Action{
+// likeEgress are rules for ingress as rules for egress, whose peers can be all that those of ingress can be, and more.
+func likeEgress(rules []v1alpha2.ClusterNetworkPolicyIngressRule) []v1alpha2.ClusterNetworkPolicyEgressRule {
+	out := make([]v1alpha2.ClusterNetworkPolicyEgressRule, len(rules))
+	for i, r := range rules {
+		out[i] = v1alpha2.ClusterNetworkPolicyEgressRule{Action: r.Action, Protocols: r.Protocols}
+		for _, peer := range r.From {
+			out[i].To = append(out[i].To, v1alpha2.ClusterNetworkPolicyEgressPeer{Namespaces: peer.Namespaces, Pods: peer.Pods})
+		}
+	}
+	return out
+}
+
+// parseClusterRules reads the rules of one direction, which have priorities from highest on.
+//
+// A rule that is not understood fails closed, as the API asks: one that accepts is left out, and one that denies or
+// passes denies everything.
+func parseClusterRules(rules []v1alpha2.ClusterNetworkPolicyEgressRule, field string, highest int, ps *reconcile.Problems) Direction {
+	var d Direction
+	run := 0
+	for i := range rules {
+		rule, err := parseClusterRule(strconv.Itoa(i), &rules[i])
+		if err != nil {
+			reason := v1.ReasonInvalid
+			if errors.Is(err, errDomainNames) {
+				reason = v1.ReasonNotImplemented
+			}
+			if rule.Action == Accept {
+				ps.Advise(fmt.Sprintf("%s[%d]", field, i), reason, "the rule is left out: %s", err)
+				continue
+			}
+			ps.Advise(fmt.Sprintf("%s[%d]", field, i), reason, "the rule denies everything: %s", err)
+			rule = Rule{Name: strconv.Itoa(i), Action: Deny, Anyone: true, AnyPort: true}
+		}
+		if n := len(d.Rules); n > 0 && d.Rules[n-1].Action != rule.Action {
+			run++
+		}
+		if run >= clusterSpan {
+			ps.Add(field, v1.ReasonInvalid, "its rules change between actions more than %d times", clusterSpan-1)
+			return Direction{}
+		}
+		rule.Priority = highest - run
+		d.Rules = append(d.Rules, rule)
+	}
+	return d
+}
+
+var clusterActions = map[v1alpha2.ClusterNetworkPolicyRuleAction]Action{
 	v1alpha2.ClusterNetworkPolicyRuleActionAccept: Accept,
 	v1alpha2.ClusterNetworkPolicyRuleActionDeny:   Deny,
 	v1alpha2.ClusterNetworkPolicyRuleActionPass:   Pass,
 }
 
-func podsOf2(p *v1alpha2.NamespacedPod) *clusterPods {
-	if p == nil {
-		return nil
+// parseClusterRule reads a rule; of one that is not understood, the action is what counts.
+func parseClusterRule(name string, r *v1alpha2.ClusterNetworkPolicyEgressRule) (Rule, error) {
+	rule := Rule{Name: name, Action: clusterActions[r.Action], AnyPort: len(r.Protocols) == 0}
+	if rule.Action == None {
+		return rule, errors.New("it has an unknown action")
 	}
-	return &clusterPods{&p.NamespaceSelector, &p.PodSelector}
-}
-
-func portsOf2(protocols []v1alpha2.ClusterNetworkPolicyProtocol) []clusterPort {
-	var out []clusterPort
-	for _, p := range protocols {
-		switch {
-		case p.TCP != nil:
-			out = append(out, portOf2(corev1.ProtocolTCP, p.TCP.DestinationPort))
-		case p.UDP != nil:
-			out = append(out, portOf2(corev1.ProtocolUDP, p.UDP.DestinationPort))
-		case p.SCTP != nil:
-			out = append(out, portOf2(corev1.ProtocolSCTP, p.SCTP.DestinationPort))
-		default:
-			out = append(out, clusterPort{name: p.DestinationNamedPort})
+	if len(r.To) == 0 {
+		return rule, errors.New("it has no peers")
+	}
+	var blocks networks
+	for i := range r.To {
+		if err := parseClusterPeer(&rule.Peers, &blocks, &r.To[i]); err != nil {
+			return rule, err
 		}
 	}
-	return out
+	var err error
+	if rule.Peers.Networks, err = blocks.prefixes(); err != nil {
+		return rule, err
+	}
+	for _, p := range r.Protocols {
+		if err := parseClusterPort(&rule.Ports, p); err != nil {
+			return rule, err
+		}
+	}
+	rule.Ports.tidy()
+	return rule, nil
 }
 
-func portOf2(protocol corev1.Protocol, p *v1alpha2.Port) clusterPort {
+var errDomainNames = errors.New("domain names are not implemented yet")
+
+// parseClusterPeer reads a peer. Exactly one of its fields is set; one with none of them is of a version of the API that
+// this one does not know.
+func parseClusterPeer(to *Peers, blocks *networks, p *v1alpha2.ClusterNetworkPolicyEgressPeer) error {
 	switch {
-	case p == nil:
-		return clusterPort{protocol: protocol}
-	case p.Range != nil:
-		return clusterPort{protocol: protocol, first: p.Range.Start, last: p.Range.End}
+	case p.Nodes != nil:
+		nodes, err := group.Canonical(p.Nodes)
+		if err != nil {
+			return fmt.Errorf("nodes: %w", err)
+		}
+		to.Nodes = append(to.Nodes, nodes)
+	case len(p.Networks) > 0:
+		for _, cidr := range p.Networks {
+			if err := blocks.add(string(cidr), nil); err != nil {
+				return err
+			}
+		}
+	case len(p.DomainNames) > 0:
+		return errDomainNames
+	case p.Namespaces == nil && p.Pods == nil:
+		return errors.New("it has a peer of an unknown kind")
 	default:
-		return clusterPort{protocol: protocol, first: p.Number, last: p.Number}
+		pods, err := clusterPods(p.Namespaces, p.Pods)
+		if err != nil {
+			return err
+		}
+		to.add(pods)
+	}
+	return nil
+}
+
+// clusterPods are the pods of namespaces, or some of their pods, as peers and subjects have them.
+func clusterPods(namespaces *metav1.LabelSelector, pods *v1alpha2.NamespacedPod) (group.Selector, error) {
+	switch {
+	case pods != nil:
+		return group.Of(&pods.NamespaceSelector, &pods.PodSelector) //nolint:wrapcheck // it says which selector it is
+	case namespaces != nil:
+		return group.Of(namespaces, nil) //nolint:wrapcheck // it says which selector it is
+	default:
+		return group.Selector{}, errors.New("it selects neither namespaces nor pods")
 	}
 }
 
-// texts are the strings of a list of strings of another type.
-func texts[T ~string](list []T) []string {
-	out := make([]string, len(list))
-	for i := range list {
-		out[i] = string(list[i])
+// parseClusterPort reads a protocol with or without ports, or the name of a port, which may be of any protocol.
+func parseClusterPort(to *Ports, p v1alpha2.ClusterNetworkPolicyProtocol) error {
+	switch {
+	case p.TCP != nil:
+		return to.addPort(corev1.ProtocolTCP, p.TCP.DestinationPort)
+	case p.UDP != nil:
+		return to.addPort(corev1.ProtocolUDP, p.UDP.DestinationPort)
+	case p.SCTP != nil:
+		return to.addPort(corev1.ProtocolSCTP, p.SCTP.DestinationPort)
+	case p.DestinationNamedPort != "":
+		for _, protocol := range []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP} {
+			to.name(group.NamedPort{Protocol: protocol, Name: p.DestinationNamedPort})
+		}
+		return nil
+	default:
+		return errors.New("it has a protocol of an unknown kind")
 	}
-	return out
+}
+
+func (p *Ports) addPort(protocol corev1.Protocol, port *v1alpha2.Port) error {
+	switch {
+	case port == nil:
+		p.add(protocol, everyPort)
+		return nil
+	case port.Range != nil:
+		return p.addRange(protocol, port.Range.Start, port.Range.End)
+	default:
+		return p.addRange(protocol, port.Number, port.Number)
+	}
 }

@@ -89,9 +89,7 @@ func parseRule(d *Direction, peers []networkingv1.NetworkPolicyPeer, ports []net
 		if peer.NamespaceSelector == nil {
 			selector.Namespace = at.namespace
 		}
-		if !slices.Contains(rule.Peers.Groups, selector) {
-			rule.Peers.Groups = append(rule.Peers.Groups, selector)
-		}
+		rule.Peers.add(selector)
 	}
 	var err error
 	if rule.Peers.Networks, err = blocks.prefixes(); err != nil {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -65,6 +66,12 @@ type Peers struct {
 	Networks []netip.Prefix
 	// Nodes are the addresses of nodes, by label selectors of theirs.
 	Nodes []string
+}
+
+func (p *Peers) add(pods group.Selector) {
+	if !slices.Contains(p.Groups, pods) {
+		p.Groups = append(p.Groups, pods)
+	}
 }
 
 // Ports are destination ports.
