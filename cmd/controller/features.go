@@ -62,13 +62,14 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		},
 		func() error { return reconcile.Register(mgr, db, group.Feature(groups)) },
 		func() error {
-			for _, f := range policy.Features(policy.Parts{Client: c, Groups: groups, Events: events, Kinds: policies}) {
+			for _, f := range policy.Features(policy.Parts{Client: c, Groups: groups, Events: events, Kinds: policies, Cache: mgr.GetCache()}) {
 				if err := reconcile.Register(mgr, db, f); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
+		func() error { return policies.Await(mgr) },
 		func() error { return ip.Register(mgr) },
 	} {
 		if err := add(); err != nil {

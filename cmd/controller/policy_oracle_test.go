@@ -9,11 +9,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
@@ -128,22 +126,6 @@ func TestOracleNetworkPolicyEgressThroughService(t *testing.T) {
 	})
 	o.inForce(p)
 	o.dropped(client, call)
-}
-
-// awaitReady waits until a policy of the cluster says that it is in force as it reads now.
-func (o *oracle) awaitReady(p *v1alpha2.ClusterNetworkPolicy) {
-	o.t.Helper()
-	reconciletest.Eventually(o.t, "policy "+p.Name, func() string {
-		var now v1alpha2.ClusterNetworkPolicy
-		if err := o.Get(o.t.Context(), client.ObjectKeyFromObject(p), &now); err != nil {
-			return err.Error()
-		}
-		c := meta.FindStatusCondition(now.Status.Conditions, "Ready")
-		if c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration != p.Generation {
-			return fmt.Sprintf("it is %+v", c)
-		}
-		return ""
-	})
 }
 
 func TestOracleTiers(t *testing.T) {

@@ -8,8 +8,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
@@ -248,29 +250,83 @@ func TestGroupEmptiedByHandIsFilledAgain(t *testing.T) {
 	})
 }
 
-func TestClusterNetworkPolicyTellsItsCondition(t *testing.T) {
-	w := newWorld(t)
-	w.addressed(labelled("db", "db"))
-	p := &v1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "guard", Generation: 1}, Spec: v1alpha2.ClusterNetworkPolicySpec{
+// awaitReady waits until a policy of the cluster says that it is in force as it reads now.
+func (w *world) awaitReady(p *v1alpha2.ClusterNetworkPolicy) {
+	w.t.Helper()
+	reconciletest.Eventually(w.t, "policy "+p.Name, func() string {
+		var now v1alpha2.ClusterNetworkPolicy
+		if err := w.Get(w.t.Context(), client.ObjectKeyFromObject(p), &now); err != nil {
+			return err.Error()
+		}
+		c := meta.FindStatusCondition(now.Status.Conditions, "Ready")
+		if c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration != p.Generation {
+			return fmt.Sprintf("it is %+v", c)
+		}
+		return ""
+	})
+}
+
+// denyAll is a policy of the cluster that lets nobody in.
+func denyAll(name string) *v1alpha2.ClusterNetworkPolicy {
+	return &v1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1}, Spec: v1alpha2.ClusterNetworkPolicySpec{
 		Tier: v1alpha2.AdminTier, Subject: v1alpha2.ClusterNetworkPolicySubject{Namespaces: &metav1.LabelSelector{}},
 		Ingress: []v1alpha2.ClusterNetworkPolicyIngressRule{{
 			Action: v1alpha2.ClusterNetworkPolicyRuleActionDeny,
 			From:   []v1alpha2.ClusterNetworkPolicyIngressPeer{{Namespaces: &metav1.LabelSelector{}}},
 		}},
 	}}
+}
+
+// noDenials waits until the admin tier denies nothing.
+func (w *world) noDenials() {
+	w.t.Helper()
+	reconciletest.Eventually(w.t, "the end of its ACLs", func() string {
+		return strings.TrimSpace(w.nb.Ctl("--bare", "--columns=name", "find", "ACL", "tier=1", "action=drop"))
+	})
+}
+
+func TestClusterNetworkPolicyTellsItsCondition(t *testing.T) {
+	w := newWorld(t)
+	w.addressed(labelled("db", "db"))
+	p := denyAll("guard")
 	w.create(p)
+	w.awaitReady(p)
 	reconciletest.Eventually(t, "the condition", func() string {
 		if err := w.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
 			return err.Error()
 		}
 		c := meta.FindStatusCondition(p.Status.Conditions, "Ready")
-		if c == nil || c.Status != metav1.ConditionTrue || c.Message != "in force for 1 pods on 1 nodes" {
+		if c.Message != "in force for 1 pods on 1 nodes" {
 			return fmt.Sprintf("it is %+v", c)
 		}
 		return ""
 	})
 	w.remove(p)
-	reconciletest.Eventually(t, "the end of its ACLs", func() string {
-		return strings.TrimSpace(w.nb.Ctl("--bare", "--columns=name", "find", "ACL", "tier=1", "action=drop"))
-	})
+	w.noDenials()
+}
+
+// TestKindOfPolicyThatComesLater: custom resources may be installed when the controller runs already.
+func TestKindOfPolicyThatComesLater(t *testing.T) {
+	w := newWorld(t)
+	w.stop()
+	gain := w.Lack(schema.GroupKind{Group: v1alpha2.GroupName, Kind: "ClusterNetworkPolicy"})
+	w.start()
+	crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "clusternetworkpolicies." + v1alpha2.GroupName}}
+	crd.Spec.Versions = []apiextensionsv1.CustomResourceDefinitionVersion{{Name: "v1alpha2", Served: true}}
+	w.create(crd)
+	before, after := denyAll("before"), denyAll("after")
+	w.create(before)
+	gain()
+	crd.Status.Conditions = []apiextensionsv1.CustomResourceDefinitionCondition{{
+		Type: apiextensionsv1.Established, Status: apiextensionsv1.ConditionTrue,
+	}}
+	if err := w.Status().Update(t.Context(), crd); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitReady(before)
+	w.create(after)
+	w.awaitReady(after)
+	w.remove(before)
+	w.remove(after)
+	w.noDenials()
 }

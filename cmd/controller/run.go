@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -83,6 +84,7 @@ func newManager(config *rest.Config, o *Options) (manager.Manager, error) {
 			ByObject: map[client.Object]cache.ByObject{
 				&corev1.Pod{}:  {Transform: trimPod},
 				&corev1.Node{}: {Transform: trimNode},
+				&apiextensionsv1.CustomResourceDefinition{}: {Transform: trimCRD},
 			},
 		},
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddr},
@@ -143,6 +145,20 @@ func trimNode(obj any) (any, error) {
 	node.ManagedFields = nil
 	node.Status = corev1.NodeStatus{Addresses: node.Status.Addresses}
 	return node, nil
+}
+
+// trimCRD keeps which versions a custom resource has, and drops their schemas.
+func trimCRD(obj any) (any, error) {
+	crd, ok := obj.(*apiextensionsv1.CustomResourceDefinition)
+	if !ok {
+		return obj, nil
+	}
+	crd.ManagedFields, crd.Annotations = nil, nil
+	for i := range crd.Spec.Versions {
+		v := &crd.Spec.Versions[i]
+		*v = apiextensionsv1.CustomResourceDefinitionVersion{Name: v.Name, Served: v.Served}
+	}
+	return crd, nil
 }
 
 func splitList(text string) []string {

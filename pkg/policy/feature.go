@@ -10,8 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -30,8 +32,9 @@ type Parts struct {
 	Groups *group.Registry
 	// Events tells users what is wrong with a policy.
 	Events recorder.EventRecorder
-	// Kinds are the APIs.
+	// Kinds are the APIs, and Cache is where they are watched.
 	Kinds Kinds
+	Cache cache.Cache
 }
 
 const (
@@ -68,10 +71,15 @@ func (f *feature) feature() reconcile.Feature[In] {
 		},
 		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
-	if f.served {
+	if f.served() {
 		out.For, out.When = f.empty(), edited(annotationsOfUsers)
 		out.Watches = []reconcile.Watch{{Kind: &corev1.Node{}, Map: f.whenNode, When: []predicate.Predicate{nodeChanged}}}
+		return out
 	}
+	out.Sources = append(out.Sources, &onArrival{f.presence, []source.Source{
+		source.Kind(f.Cache, f.empty(), &handler.EnqueueRequestForObject{}, edited(annotationsOfUsers)),
+		source.Kind(f.Cache, client.Object(&corev1.Node{}), handler.EnqueueRequestsFromMapFunc(f.whenNode), nodeChanged),
+	}})
 	return out
 }
 

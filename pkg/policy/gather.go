@@ -18,7 +18,7 @@ import (
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
 	in := In{Owner: f.owner(reconcile.Key(key))}
-	if err := f.Groups.AwaitSeed(ctx); err != nil || !f.served {
+	if err := f.Groups.AwaitSeed(ctx); err != nil || !f.served() {
 		return in, err
 	}
 	obj := f.empty()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,15 +30,14 @@ type Kinds []kind
 
 // kind is one of the APIs.
 type kind struct {
-	name string
-	// served says whether the cluster has the API. One that is gone has left rows behind, perhaps.
-	served bool
-	empty  func() client.Object
-	parse  func(client.Object) (Policy, reconcile.Problems)
-	// list reads all policies of the kind.
-	list func(context.Context, client.Reader) ([]client.Object, error)
+	name  string
+	empty func() client.Object
+	all   func() client.ObjectList
+	parse func(client.Object) (Policy, reconcile.Problems)
 	// conditions are where an object is told how it is; nil for a kind without a status.
 	conditions func(client.Object) *[]metav1.Condition
+
+	*presence
 }
 
 // Served finds out which of the APIs the cluster has: those of administrators come with custom resources.
@@ -48,18 +48,17 @@ func Served(scheme *runtime.Scheme, mapper meta.RESTMapper) (Kinds, error) {
 		if err != nil {
 			return nil, fmt.Errorf("looking for the kind of %s: %w", kinds[i].name, err)
 		}
-		_, err = mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-		if err != nil && !meta.IsNoMatchError(err) {
-			return nil, fmt.Errorf("asking the API server for %s: %w", gvk, err)
+		kinds[i].presence = newPresence(gvk)
+		if err := kinds[i].look(mapper); err != nil {
+			return nil, err
 		}
-		kinds[i].served = err == nil
 	}
 	return kinds, nil
 }
 
 // AddToScheme adds the types that are not Kubernetes' own.
 func AddToScheme(scheme *runtime.Scheme) error {
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.Install, v1alpha2.Install} {
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.Install, v1alpha2.Install, apiextensionsv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return fmt.Errorf("adding the policies of administrators: %w", err)
 		}
@@ -70,27 +69,15 @@ func AddToScheme(scheme *runtime.Scheme) error {
 var networkPolicies = kind{
 	name:  NetworkPolicyName,
 	empty: func() client.Object { return &networkingv1.NetworkPolicy{} },
-	parse: func(obj client.Object) (Policy, reconcile.Problems) {
-		return ParseNetworkPolicy(obj.(*networkingv1.NetworkPolicy))
-	},
-	list: func(ctx context.Context, r client.Reader) ([]client.Object, error) {
-		var list networkingv1.NetworkPolicyList
-		err := r.List(ctx, &list)
-		return pointers(list.Items), err
-	},
+	all:   func() client.ObjectList { return &networkingv1.NetworkPolicyList{} },
+	parse: parser(ParseNetworkPolicy),
 }
 
 var clusterNetworkPolicies = kind{
 	name:  ClusterNetworkPolicyName,
 	empty: func() client.Object { return &v1alpha2.ClusterNetworkPolicy{} },
-	parse: func(obj client.Object) (Policy, reconcile.Problems) {
-		return ParseClusterNetworkPolicy(obj.(*v1alpha2.ClusterNetworkPolicy))
-	},
-	list: func(ctx context.Context, r client.Reader) ([]client.Object, error) {
-		var list v1alpha2.ClusterNetworkPolicyList
-		err := r.List(ctx, &list)
-		return pointers(list.Items), err
-	},
+	all:   func() client.ObjectList { return &v1alpha2.ClusterNetworkPolicyList{} },
+	parse: parser(ParseClusterNetworkPolicy),
 	conditions: func(obj client.Object) *[]metav1.Condition {
 		return &obj.(*v1alpha2.ClusterNetworkPolicy).Status.Conditions
 	},
@@ -99,14 +86,8 @@ var clusterNetworkPolicies = kind{
 var adminNetworkPolicies = kind{
 	name:  AdminNetworkPolicyName,
 	empty: func() client.Object { return &v1alpha1.AdminNetworkPolicy{} },
-	parse: func(obj client.Object) (Policy, reconcile.Problems) {
-		return ParseAdminNetworkPolicy(obj.(*v1alpha1.AdminNetworkPolicy))
-	},
-	list: func(ctx context.Context, r client.Reader) ([]client.Object, error) {
-		var list v1alpha1.AdminNetworkPolicyList
-		err := r.List(ctx, &list)
-		return pointers(list.Items), err
-	},
+	all:   func() client.ObjectList { return &v1alpha1.AdminNetworkPolicyList{} },
+	parse: parser(ParseAdminNetworkPolicy),
 	conditions: func(obj client.Object) *[]metav1.Condition {
 		return &obj.(*v1alpha1.AdminNetworkPolicy).Status.Conditions
 	},
@@ -115,27 +96,27 @@ var adminNetworkPolicies = kind{
 var baselineAdminNetworkPolicies = kind{
 	name:  BaselineAdminNetworkPolicyName,
 	empty: func() client.Object { return &v1alpha1.BaselineAdminNetworkPolicy{} },
-	parse: func(obj client.Object) (Policy, reconcile.Problems) {
-		return ParseBaselineAdminNetworkPolicy(obj.(*v1alpha1.BaselineAdminNetworkPolicy))
-	},
-	list: func(ctx context.Context, r client.Reader) ([]client.Object, error) {
-		var list v1alpha1.BaselineAdminNetworkPolicyList
-		err := r.List(ctx, &list)
-		return pointers(list.Items), err
-	},
+	all:   func() client.ObjectList { return &v1alpha1.BaselineAdminNetworkPolicyList{} },
+	parse: parser(ParseBaselineAdminNetworkPolicy),
 	conditions: func(obj client.Object) *[]metav1.Condition {
 		return &obj.(*v1alpha1.BaselineAdminNetworkPolicy).Status.Conditions
 	},
 }
 
-// pointers are the items of a list as objects.
-func pointers[T any, P interface {
-	*T
-	client.Object
-}](items []T) []client.Object {
-	out := make([]client.Object, len(items))
-	for i := range items {
-		out[i] = P(&items[i])
+func parser[P client.Object](parse func(P) (Policy, reconcile.Problems)) func(client.Object) (Policy, reconcile.Problems) {
+	return func(obj client.Object) (Policy, reconcile.Problems) { return parse(obj.(P)) }
+}
+
+// list reads all policies of the kind.
+func (k kind) list(ctx context.Context, r client.Reader) ([]client.Object, error) {
+	list := k.all()
+	if err := r.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("listing the policies of %s: %w", k.name, err)
 	}
-	return out
+	var out []client.Object
+	err := meta.EachListItem(list, func(item runtime.Object) error {
+		out = append(out, item.(client.Object))
+		return nil
+	})
+	return out, err //nolint:wrapcheck // it only fails for what is no list
 }

@@ -103,12 +103,12 @@ func (s *Seed) useCommitted(k kind, made map[string]group.Selector) {
 }
 
 func (s *Seed) useWanted(ctx context.Context, k kind) error {
-	if !k.served {
+	if !k.served() {
 		return nil
 	}
 	all, err := k.list(ctx, s.Reader)
 	if err != nil {
-		return fmt.Errorf("listing the policies of %s: %w", k.name, err)
+		return err
 	}
 	for _, obj := range all {
 		p, problems := k.parse(obj)

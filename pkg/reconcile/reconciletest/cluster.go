@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -30,6 +32,7 @@ type Cluster struct {
 
 	scheme  *runtime.Scheme
 	builder *fake.ClientBuilder
+	lacks   sync.Map // schema.GroupKind -> true: what the API does not have yet
 }
 
 var _ client.FieldIndexer = (*Cluster)(nil)
@@ -38,7 +41,9 @@ var _ client.FieldIndexer = (*Cluster)(nil)
 func NewCluster(t *testing.T) *Cluster {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme, v1alpha1.Install, v1alpha2.Install} {
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, v1.AddToScheme, v1alpha1.Install, v1alpha2.Install,
+	} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +60,7 @@ func mapper(scheme *runtime.Scheme) meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(scheme.PrioritizedVersionsAllGroups())
 	for gvk := range scheme.AllKnownTypes() {
 		scope := meta.RESTScopeNamespace
-		if gvk.GroupVersion() == v1.GroupVersion || gvk.Group == v1alpha2.GroupName || slices.Contains([]string{"Node", "Namespace"}, gvk.Kind) {
+		if gvk.GroupVersion() == v1.GroupVersion || gvk.Group == v1alpha2.GroupName || slices.Contains([]string{"Node", "Namespace", "CustomResourceDefinition"}, gvk.Kind) {
 			scope = meta.RESTScopeRoot
 		}
 		m.Add(gvk, scope)
@@ -64,7 +69,27 @@ func mapper(scheme *runtime.Scheme) meta.RESTMapper {
 }
 
 // RESTMapper and Scheme know the kinds of the cluster; they can be asked before Load.
-func (c *Cluster) RESTMapper() meta.RESTMapper { return mapper(c.scheme) }
+func (c *Cluster) RESTMapper() meta.RESTMapper { return &lacking{mapper(c.scheme), c} }
+
+// Lack takes a kind out of the API, until gain is called.
+func (c *Cluster) Lack(kind schema.GroupKind) (gain func()) {
+	c.lacks.Store(kind, true)
+	return func() { c.lacks.Delete(kind) }
+}
+
+// lacking is a mapper that does not know what the cluster lacks.
+type lacking struct {
+	meta.RESTMapper
+	cluster *Cluster
+}
+
+// RESTMapping implements meta.RESTMapper.
+func (l *lacking) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+	if _, lacks := l.cluster.lacks.Load(kind); lacks {
+		return nil, &meta.NoKindMatchError{GroupKind: kind, SearchedVersions: versions}
+	}
+	return l.RESTMapper.RESTMapping(kind, versions...) //nolint:wrapcheck // it is the mapper
+}
 
 // Scheme is described at RESTMapper.
 func (c *Cluster) Scheme() *runtime.Scheme { return c.scheme }
