@@ -26,15 +26,32 @@ import (
 // world is a controller with all its features between a Kubernetes API in memory and a real northbound database.
 type world struct {
 	*reconciletest.Cluster
-	t    *testing.T
-	nb   *ovstest.Server
-	sent *ovstest.Recorder
-	stop func()
+	t       *testing.T
+	nb      *ovstest.Server
+	sent    *ovstest.Recorder
+	stop    func()
+	options *Options
+}
+
+// singleStack and dualStack are how the controller is told of a cluster's addresses.
+func singleStack() *Options {
+	return &Options{
+		DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", JoinSubnet: "join", EnableLB: true,
+		DefaultCIDR: "10.16.0.0/16", JoinCIDR: "100.64.0.0/16", ServiceCIDR: "10.96.0.0/12",
+	}
+}
+
+func dualStack() *Options {
+	o := singleStack()
+	o.DefaultCIDR += ",fd00:10:16::/64"
+	o.JoinCIDR += ",fd00:100:64::/112"
+	o.ServiceCIDR += ",fd00:10:96::/112"
+	return o
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{Cluster: reconciletest.NewCluster(t), t: t, nb: ovstest.Start(t)}
+	w := &world{Cluster: reconciletest.NewCluster(t), t: t, nb: ovstest.Start(t), options: singleStack()}
 	w.Load(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}})
 	w.start()
 	w.ready("ovn-default")
@@ -49,10 +66,7 @@ func (w *world) start() {
 	w.sent = &ovstest.Recorder{}
 	db := w.nb.DB(w.sent.Option())
 	w.stop = w.Start(w.t, func(ctx context.Context, mgr manager.Manager) error {
-		return addFeatures(ctx, mgr, db, &Options{
-			DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", JoinSubnet: "join", EnableLB: true,
-			DefaultCIDR: "10.16.0.0/16", JoinCIDR: "100.64.0.0/16", ServiceCIDR: "10.96.0.0/12",
-		})
+		return addFeatures(ctx, mgr, db, w.options)
 	})
 }
 

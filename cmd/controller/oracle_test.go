@@ -24,15 +24,19 @@ type oracle struct {
 
 func newOracle(t *testing.T) *oracle {
 	t.Helper()
+	return newOracleOf(t, singleStack())
+}
+
+func newOracleOf(t *testing.T, options *Options) *oracle {
+	t.Helper()
 	northd := ovstest.StartNorthd(t)
-	w := &world{Cluster: reconciletest.NewCluster(t), t: t, nb: northd.NB}
-	w.Load(
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
-		&corev1.Node{
-			ObjectMeta: metav1.ObjectMeta{Name: "n1"},
-			Status:     corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}}},
-		},
-	)
+	w := &world{Cluster: reconciletest.NewCluster(t), t: t, nb: northd.NB, options: options}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}}
+	if strings.Contains(options.DefaultCIDR, ":") {
+		node.Status.Addresses = append(node.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: "2001:db8::1"})
+	}
+	w.Load(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}, node)
 	w.start()
 	w.ready("ovn-default")
 	w.ready("join")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ovs/ovstest"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 )
 
@@ -173,4 +175,161 @@ func TestOracleTiers(t *testing.T) {
 		return strings.TrimSpace(o.nb.Ctl("--bare", "--columns=name", "find", "ACL", "tier=2", "action=drop"))
 	})
 	check(true, false)
+}
+
+// TestOraclePodReachesItself: a pod that calls a Service may be the one that answers it. NetworkPolicies keep all others from
+// it, also through the Service, but nobody from himself. ovn-trace forgets flags where the egress pipeline begins, which
+// chassis do not (TestNetworkPolicy, end to end): it shows that OVN sets the flag, and the flows that they are asked for it.
+func TestOraclePodReachesItself(t *testing.T) {
+	o := newOracle(t)
+	db, other := o.pod(labelled("db", "db")), o.pod(labelled("other", "other"))
+	service, endpoints := newService()
+	endpoints.Endpoints[0].Addresses = []string{db.Annotations[v1.AnnotationIPAddress]}
+	o.create(service, endpoints)
+	o.row("Load_Balancer", `"shop/web/tcp"`, "protocol", "tcp")
+	call := func(from *corev1.Pod) string { return o.packet(from, "10.96.0.10", dst("tcp", 80)) }
+	o.reaches(other, call(other), "db.shop")
+	p := newPolicy("db", map[string]string{"app": "db"})
+	p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeEgress)
+	o.create(p)
+	o.inForce(p)
+	o.dropped(other, call(other))
+	o.northd.Sync()
+	trace := ovstest.Run(t, "ovn-trace", "--db="+o.northd.SB.Endpoint(), "--no-leader-only", "--ct=new", "--ct=new", "ovn-default", call(db))
+	if in, _, out := strings.Cut(trace, `egress(dp="ovn-default", inport="db.shop", outport="db.shop")`); !out || !strings.Contains(in, "flags.loopback = 1") {
+		t.Errorf("what a pod sends itself is not sent back to it, or without the flag:\n%s", trace)
+	}
+	for _, hint := range []string{"reg0[7]", "reg0[8]"} { // a new connection, and one that is there
+		if flows := o.flows(hint + " == 1 && (ip && flags.loopback)"); !strings.Contains(flows, "reg8[16] = 1") || !strings.Contains(flows, "ls_out_acl_eval") {
+			t.Errorf("northd makes no flow that lets %s in: %s", hint, flows)
+		}
+	}
+}
+
+func addressOf(pod *corev1.Pod, family int) string {
+	v4, v6, _ := strings.Cut(pod.Annotations[v1.AnnotationIPAddress], ",")
+	return map[int]string{4: v4, 6: v6}[family]
+}
+
+// TestOracleDualStackPolicies: each family is for itself where a policy speaks of addresses, and pods are both.
+func TestOracleDualStackPolicies(t *testing.T) {
+	o := newOracleOf(t, dualStack())
+	db, web, other := o.pod(labelled("db", "db")), o.pod(labelled("web", "web")), o.pod(labelled("other", "other"))
+	lets := func(from, to *corev1.Pod, family int, yes bool) {
+		t.Helper()
+		packet := fmt.Sprintf("inport == %q && eth.src == %s && eth.dst == %s && ip%d.src == %s && ip%d.dst == %s && ip.ttl == 64 && %s",
+			from.Name+".shop", from.Annotations[v1.AnnotationMACAddress], to.Annotations[v1.AnnotationMACAddress],
+			family, addressOf(from, family), family, addressOf(to, family), dst("tcp", 5432))
+		if got := o.trace(from, packet); strings.Contains(got, `output("`+to.Name+`.shop")`) != yes {
+			t.Errorf("%s reaches %s by IPv%d: %t, want %t:\n%s", from.Name, to.Name, family, !yes, yes, got)
+		}
+	}
+	p := newPolicy("db", map[string]string{"app": "db"})
+	o.create(p)
+	many := letFrom("2001:db8:1::/48")
+	for i := range 20 {
+		many = append(many, letFrom(fmt.Sprintf("2001:db8:%x::/48", 2*i+16))...)
+	}
+	type families struct{ v4, v6 bool }
+	none, both := families{}, families{true, true}
+	for _, step := range []struct {
+		name       string
+		from       []networkingv1.NetworkPolicyPeer
+		web, other families
+	}{
+		{"nobody", nil, none, none},
+		{"pods", from("web"), both, none},
+		{"an address of IPv6", letFrom(addressOf(web, 6) + "/128"), families{v6: true}, none},
+		{"an address of IPv4", letFrom(addressOf(web, 4) + "/32"), families{v4: true}, none},
+		{"all of IPv6 but one", letFrom("::/0", addressOf(web, 6)+"/128"), none, families{v6: true}},
+		{"one of each", append(letFrom(addressOf(web, 4)+"/32"), letFrom(addressOf(other, 6)+"/128")...), families{v4: true}, families{v6: true}},
+		{"many of IPv6, and pods", append(append(many, letFrom(addressOf(other, 6)+"/128")...), from("web")...), both, families{v6: true}},
+	} {
+		t.Log(step.name)
+		edit(o.world, p, func(p *networkingv1.NetworkPolicy) {
+			p.Spec.Ingress = nil
+			if step.from != nil {
+				p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: step.from}}
+			}
+			p.Generation++
+		})
+		o.inForce(p)
+		lets(web, db, 4, step.web.v4)
+		lets(web, db, 6, step.web.v6)
+		lets(other, db, 4, step.other.v4)
+		lets(other, db, 6, step.other.v6)
+	}
+	egress := newPolicy("other", map[string]string{"app": "other"})
+	egress.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
+	egress.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: letFrom(addressOf(web, 6) + "/128")}}
+	o.create(egress)
+	o.inForce(egress)
+	lets(other, web, 4, false)
+	lets(other, web, 6, true)
+	lets(other, db, 6, false)
+}
+
+// letFrom is a block as a peer.
+func letFrom(cidr string, except ...string) []networkingv1.NetworkPolicyPeer {
+	return []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: cidr, Except: except}}}
+}
+
+// TestOracleTenThousandBlocks: a policy with very many blocks is in force in good time, is told when it comes to too many,
+// and is nobody else's business.
+func TestOracleTenThousandBlocks(t *testing.T) {
+	o := newOracle(t)
+	db, web, other := o.pod(labelled("db", "db")), o.pod(labelled("web", "web")), o.pod(labelled("other", "other"))
+	beside := newPolicy("web", map[string]string{"app": "web"})
+	beside.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: from("other")}}
+	o.create(beside)
+	o.inForce(beside)
+	besideHolds := func() {
+		t.Helper()
+		o.lets(other, web, ping, true)
+		o.lets(db, web, ping, false)
+	}
+	besideHolds()
+
+	p := newPolicy("db", map[string]string{"app": "db"})
+	blocks := letFrom(web.Annotations[v1.AnnotationIPAddress] + "/32")
+	for i := range 10_000 {
+		blocks = append(blocks, letFrom(fmt.Sprintf("172.%d.%d.%d/32", 16+i>>15, i>>7&255, i<<1&255))...)
+	}
+	p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: blocks}}
+	began := time.Now()
+	o.create(p)
+	o.inForce(p)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s until the policy was in force", took)
+	} else {
+		t.Logf("in force after %s", took)
+	}
+	o.lets(web, db, ping, true)
+	o.lets(other, db, ping, false)
+	besideHolds()
+
+	o.sent.Take()
+	edit(o.world, p, func(p *networkingv1.NetworkPolicy) {
+		p.Spec.Ingress[0].From = append(p.Spec.Ingress[0].From, letFrom(other.Annotations[v1.AnnotationIPAddress]+"/32")...)
+		p.Generation++
+	})
+	o.inForce(p)
+	o.lets(other, db, ping, true)
+	if sent := strings.Join(o.sent.Take(), "\n"); len(sent) > 2000 {
+		t.Errorf("one block more sends %d bytes", len(sent))
+	}
+
+	var holes []string
+	for i := range 10_000 {
+		holes = append(holes, fmt.Sprintf("172.%d.%d.1/32", 16+i>>8, i&255))
+	}
+	edit(o.world, p, func(p *networkingv1.NetworkPolicy) {
+		p.Spec.Ingress[0].From = letFrom("0.0.0.0/0", holes...)
+		p.Generation++
+	})
+	o.inForce(p)
+	o.status(p, "spec.ingress[0]: the rule is left out")
+	o.event("InvalidPolicy", "shop/db", "networks, and 32768 is the most")
+	o.lets(web, db, ping, false)
+	besideHolds()
 }

@@ -34,6 +34,8 @@ func nextTier(vpc string, tier int) ovs.Sym {
 
 func memory(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/memory") }
 
+func self(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/self") }
+
 // NodeAddresses names the Address_Set of the nodes' own addresses; the default Vpc has one for each family.
 func NodeAddresses(vpc, family string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/nodes/" + family) }
 

@@ -49,6 +49,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	want.Add(Router(name), &nb.LogicalRouter{Name: name, Options: routerOptions})
 	want.Add(Balancers(name), &nb.LoadBalancerGroup{Name: name})
 	addMemory(&want, name)
+	addSelf(&want, name)
 	if in.Default {
 		for _, family := range []string{"v4", "v6"} {
 			want.Add(NodeAddresses(name, family), &nb.AddressSet{Name: NodesSet(family)})
@@ -85,6 +86,19 @@ func addMemory(want *ovs.Desired, name string) {
 		}).In(ovs.GroupACLs.Of(Switches(name)))
 	}
 }
+
+// addSelf lets a pod reach itself through a Service, whatever NetworkPolicies say. That such a packet comes from the pod, its
+// source does not say: OVN makes the Service's address of it, so that the answer comes by here too. But it is a packet that
+// the switch sends back to where it came from, and besides only the switch's own answers are that.
+func addSelf(want *ovs.Desired, name string) {
+	want.Add(self(name), &nb.ACL{
+		Direction: nb.ACLDirectionToLport, Tier: PolicyTier, Priority: selfPriority, Match: "ip && flags.loopback",
+		Action: nb.ACLActionAllowRelated,
+	}).In(ovs.GroupACLs.Of(Switches(name)))
+}
+
+// selfPriority is above those of NetworkPolicies.
+const selfPriority = 3000
 
 // gone says whether the Vpc is to be deleted and no Subnet is in it any more.
 func (in In) gone() bool { return in.Vpc.DeletionTimestamp != nil && len(in.Subnets) == 0 }

@@ -121,6 +121,10 @@ func TestNetworkPolicy(t *testing.T) {
 		reaches(t, from, ip, framework.HTTPPort, false)
 	}
 	reaches(t, server, friend.Status.PodIP, framework.HTTPPort, true)
+	must(t, framework.Until(within(t, 30*time.Second, "the Service"), func(ctx context.Context) error {
+		_, err := cluster.Fetch(ctx, server, url(web.Spec.ClusterIP, 80, "/hostname")) // it is its own client
+		return err
+	}))
 
 	type step struct {
 		name  string
