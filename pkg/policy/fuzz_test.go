@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/fuzztest"
@@ -18,6 +20,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/policy"
+	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
 func of[T any](c *fuzztest.Choices, values ...T) T { return values[c.Pick(len(values))] }
@@ -118,11 +121,72 @@ func aPod(c *fuzztest.Choices, i int) group.Pod {
 	return p
 }
 
+func aClusterPeer(c *fuzztest.Choices) v1alpha2.ClusterNetworkPolicyEgressPeer {
+	var p v1alpha2.ClusterNetworkPolicyEgressPeer
+	switch c.Pick(6) {
+	case 0:
+		p.Namespaces = aSelector(c)
+	case 1:
+		p.Pods = &v1alpha2.NamespacedPod{NamespaceSelector: *aSelector(c), PodSelector: *aSelector(c)}
+	case 2:
+		p.Nodes = aSelector(c)
+	case 3:
+		p.Networks = some(c, 3, func(c *fuzztest.Choices) v1alpha2.CIDR {
+			return of[v1alpha2.CIDR](c, "10.0.0.0/8", "10.1.2.3/32", "::/0", "2001:db8::/33", "10.0.0.0/33", "", "10.1.2.3/24")
+		})
+	case 4:
+		p.DomainNames = []v1alpha2.DomainName{"example.com"}
+	}
+	return p
+}
+
+func aProtocol(c *fuzztest.Choices) v1alpha2.ClusterNetworkPolicyProtocol {
+	number := func(c *fuzztest.Choices) int32 { return of[int32](c, 80, 81, 0, -1, 65535, 65536, 7) }
+	port := of(c, nil, &v1alpha2.Port{Number: number(c)}, &v1alpha2.Port{Range: &v1alpha2.PortRange{Start: number(c), End: number(c)}})
+	return of(c,
+		v1alpha2.ClusterNetworkPolicyProtocol{TCP: &v1alpha2.ClusterNetworkPolicyProtocolTCP{DestinationPort: port}},
+		v1alpha2.ClusterNetworkPolicyProtocol{UDP: &v1alpha2.ClusterNetworkPolicyProtocolUDP{DestinationPort: port}},
+		v1alpha2.ClusterNetworkPolicyProtocol{SCTP: &v1alpha2.ClusterNetworkPolicyProtocolSCTP{DestinationPort: port}},
+		v1alpha2.ClusterNetworkPolicyProtocol{DestinationNamedPort: of(c, "http", "sql", "", "no such name")},
+		v1alpha2.ClusterNetworkPolicyProtocol{},
+	)
+}
+
+func aClusterPolicy(c *fuzztest.Choices, name string) *v1alpha2.ClusterNetworkPolicy {
+	p := &v1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1}}
+	p.Spec.Tier = of(c, v1alpha2.AdminTier, v1alpha2.BaselineTier, "Middle")
+	p.Spec.Priority = of[int32](c, 0, 10, 1000, 1001, -1)
+	subject := aClusterPeer(c)
+	p.Spec.Subject.Namespaces, p.Spec.Subject.Pods = subject.Namespaces, subject.Pods
+	action := func(c *fuzztest.Choices) v1alpha2.ClusterNetworkPolicyRuleAction {
+		return of[v1alpha2.ClusterNetworkPolicyRuleAction](c, "Accept", "Deny", "Pass", "", "Allow")
+	}
+	p.Spec.Egress = some(c, 4, func(c *fuzztest.Choices) v1alpha2.ClusterNetworkPolicyEgressRule {
+		return v1alpha2.ClusterNetworkPolicyEgressRule{Action: action(c), To: some(c, 3, aClusterPeer), Protocols: some(c, 3, aProtocol)}
+	})
+	p.Spec.Ingress = some(c, 4, func(c *fuzztest.Choices) v1alpha2.ClusterNetworkPolicyIngressRule {
+		rule := v1alpha2.ClusterNetworkPolicyIngressRule{Action: action(c), Protocols: some(c, 3, aProtocol)}
+		for _, peer := range some(c, 3, aClusterPeer) {
+			rule.From = append(rule.From, v1alpha2.ClusterNetworkPolicyIngressPeer{Namespaces: peer.Namespaces, Pods: peer.Pods})
+		}
+		return rule
+	})
+	return p
+}
+
+// read is a policy and what it means.
+type read struct {
+	policy   policy.Policy
+	problems reconcile.Problems
+	obj      client.Object
+	owner    ovs.Owner
+}
+
 // build plays events on a registry and translates every policy; the order of the events is the caller's.
-func build(t *testing.T, policies []*networkingv1.NetworkPolicy, pods []group.Pod, podsFirst bool) map[string]ovs.Desired {
+func build(t *testing.T, policies []read, pods []group.Pod, podsFirst bool) map[ovs.Owner]ovs.Desired {
 	t.Helper()
 	groups := group.NewRegistry()
-	out := map[string]ovs.Desired{}
+	out := map[ovs.Owner]ovs.Desired{}
 	place := func() {
 		groups.SetNamespace("shop", map[string]string{"team": "a"})
 		groups.SetNamespace("lab", nil)
@@ -135,9 +199,8 @@ func build(t *testing.T, policies []*networkingv1.NetworkPolicy, pods []group.Po
 		place()
 	}
 	for range 2 { // the second look is the one that a change of the first would bring
-		for _, obj := range policies {
-			in := policy.In{Owner: ovs.Owner{Feature: policy.NetworkPolicyName, Key: obj.Namespace + "/" + obj.Name}, Object: obj}
-			in.Policy, in.Problems = policy.ParseNetworkPolicy(obj)
+		for _, r := range policies {
+			in := policy.In{Owner: r.owner, Object: r.obj, Policy: r.policy, Problems: r.problems}
 			if len(in.Problems.Blocking()) == 0 {
 				var err error
 				if in.Groups, in.Numbers, err = policy.Resolve(groups, in.Owner, &in.Policy); err != nil {
@@ -151,33 +214,62 @@ func build(t *testing.T, policies []*networkingv1.NetworkPolicy, pods []group.Po
 			if err := engine.Check(ovs.Northbound, in.Owner, want); err != nil {
 				t.Fatalf("the rows are wrong: %v", err)
 			}
-			out[in.Owner.Key] = want
+			out[in.Owner] = want
 		}
 		place()
 	}
 	return out
 }
 
+// bothWays builds the rows in two orders of events, which are to be the same.
+func bothWays(t *testing.T, c *fuzztest.Choices, policies []read) {
+	t.Helper()
+	var pods []group.Pod
+	for i := range c.Pick(5) {
+		pods = append(pods, aPod(c, i))
+	}
+	one := build(t, policies, pods, true)
+	slices.Reverse(policies)
+	slices.Reverse(pods)
+	if other := build(t, policies, pods, false); !reflect.DeepEqual(one, other) {
+		t.Errorf("the rows depend on the order of events:\n%+v\n%+v", one, other)
+	}
+}
+
+func seed(f *testing.F) {
+	f.Add([]byte("policies, and pods"))
+	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 1, 1, 1, 2, 2, 2, 0, 0, 3, 3, 3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5})
+}
+
 // FuzzNetworkPolicy takes any policies and pods: nothing panics, the rows are such that the engine takes them, and they
 // are the same whatever came first.
 func FuzzNetworkPolicy(f *testing.F) {
-	f.Add([]byte("policies, and pods"))
-	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 1, 1, 1, 2, 2, 2, 0, 0, 3, 3, 3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5})
+	seed(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := new(fuzztest.Choices(data))
-		var policies []*networkingv1.NetworkPolicy
+		var policies []read
 		for i := range c.Pick(3) + 1 {
-			policies = append(policies, aPolicy(c, fmt.Sprint("np-", i)))
+			obj := aPolicy(c, fmt.Sprint("np-", i))
+			r := read{obj: obj, owner: ovs.Owner{Feature: policy.NetworkPolicyName, Key: obj.Namespace + "/" + obj.Name}}
+			r.policy, r.problems = policy.ParseNetworkPolicy(obj)
+			policies = append(policies, r)
 		}
-		var pods []group.Pod
-		for i := range c.Pick(5) {
-			pods = append(pods, aPod(c, i))
+		bothWays(t, c, policies)
+	})
+}
+
+// FuzzClusterNetworkPolicy is FuzzNetworkPolicy for administrators.
+func FuzzClusterNetworkPolicy(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := new(fuzztest.Choices(data))
+		var policies []read
+		for i := range c.Pick(3) + 1 {
+			obj := aClusterPolicy(c, fmt.Sprint("cnp-", i))
+			r := read{obj: obj, owner: ovs.Owner{Feature: policy.ClusterNetworkPolicyName, Key: obj.Name}}
+			r.policy, r.problems = policy.ParseClusterNetworkPolicy(obj)
+			policies = append(policies, r)
 		}
-		one := build(t, policies, pods, true)
-		slices.Reverse(policies)
-		slices.Reverse(pods)
-		if other := build(t, policies, pods, false); !reflect.DeepEqual(one, other) {
-			t.Errorf("the rows depend on the order of events:\n%+v\n%+v", one, other)
-		}
+		bothWays(t, c, policies)
 	})
 }
