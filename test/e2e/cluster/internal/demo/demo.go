@@ -56,6 +56,9 @@ func Run(ctx context.Context, client *kube.Client, nodes []*node.Node, c spec.Cl
 			return err
 		}
 		s.limit = c.Patience(3 * time.Second)
+		if err := kube.Until(ctx, c.Patience(settleTime), s.settled); err != nil {
+			return err
+		}
 		matrix := s.measure(ctx)
 		fmt.Fprintf(os.Stdout, "\n%s\n", title(p))
 		matrix.Print(os.Stdout)
@@ -66,6 +69,20 @@ func Run(ctx context.Context, client *kube.Client, nodes []*node.Node, c spec.Cl
 	}
 	_, err := client.Kubectl(ctx, "", "delete", "namespace", namespace, "--wait=false")
 	return err
+}
+
+// settleTime is how long kube-proxy may take on every node to learn that the pods are ready.
+const settleTime = 15 * time.Second
+
+// settled says whether all nodes reach the Service. Until its endpoints have come to a node, that refuses connections.
+func (s *scene) settled(ctx context.Context) error {
+	for _, n := range s.nodes {
+		err := n.Command(ctx, "curl", "--silent", "--fail", "--max-time", "2", "--output", "/dev/null", url(s.service, servicePort, "hostname")).Run()
+		if err != nil {
+			return fmt.Errorf("%s does not reach the Service: %w", n.Name, err)
+		}
+	}
+	return nil
 }
 
 func title(pods netip.Prefix) string {
