@@ -59,6 +59,9 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	for _, k := range slices.SortedFunc(maps.Keys(t), compareKinds) {
 		sym, row := in.row(k, t[k])
 		want.Add(sym, row).Also(group)
+		if repeats := in.repeats(k, t[k]); in.remembers(k) && len(repeats.Vips) > 0 {
+			want.Add(repeater(in.Key, k.protocol), repeats).Also(group)
+		}
 	}
 	if len(refused) > 0 {
 		// Where no variable matches, nothing is near enough. Without this, the packet would go on to the node as if nobody
@@ -145,11 +148,17 @@ func protocolOf(p corev1.ServicePort) corev1.Protocol {
 	return cmp.Or(p.Protocol, corev1.ProtocolTCP)
 }
 
+// protocolText is the protocol as OVN calls it.
+func protocolText(p corev1.Protocol) string { return strings.ToLower(string(p)) }
+
 // row is one load balancer.
 func (in In) row(k kind, vips map[string]string) (ovs.Sym, *nb.LoadBalancer) {
-	protocol := strings.ToLower(string(k.protocol))
+	protocol := protocolText(k.protocol)
 	lb := &nb.LoadBalancer{Name: in.Key + "/" + protocol, Protocol: &protocol, Vips: vips, Options: options(k.protocol)}
-	if in.Service.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
+	switch {
+	case in.remembers(k):
+		lb.Options["affinity_timeout"] = strconv.Itoa(in.memory())
+	case in.sticky():
 		lb.SelectionFields = clientAddress[k.family]
 	}
 	if k.family == "" {
@@ -158,15 +167,6 @@ func (in In) row(k kind, vips map[string]string) (ovs.Sym, *nb.LoadBalancer) {
 	lb.Name += "/by-place-" + k.family
 	lb.Options["template"], lb.Options["address-family"] = "true", "ip"+k.family
 	return placedBalancer(in.Key, k.protocol, k.family), lb
-}
-
-// clientAddress is what a backend is chosen by for a Service with affinity: it stays the same for as long as the backends
-// do. The option affinity_timeout is not used: with OVN 25.03, what learns the session drops the packet that opens it, and
-// every repetition of that packet as well, so that the first connection of each session never comes about (adr/0008).
-var clientAddress = map[string][]nb.LoadBalancerSelectionFields{
-	"":   {nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src},
-	"v4": {nb.LoadBalancerSelectionFieldsIPSrc},
-	"v6": {nb.LoadBalancerSelectionFieldsIpv6Src},
 }
 
 // options are those of ovn-nb(5), Load_Balancer. A Service without endpoints refuses connections rather than letting

@@ -163,30 +163,6 @@ func TestServiceWithoutPodsRefuses(t *testing.T) {
 	}
 }
 
-// A client stays with its pod, and its first connection comes about like any other.
-func TestServiceKeepsSessions(t *testing.T) {
-	ns := cluster.Namespace(t, nil)
-	db := cluster.Northbound(t)
-	caller, other := framework.Server("caller", framework.On(here)), framework.Server("other", framework.On(here))
-	near := framework.Server("near", framework.On(here), framework.Labelled("app", "web"))
-	far := framework.Server("far", framework.On(there), framework.Labelled("app", "web"))
-	sticky := service("sticky", "web", corev1.ServiceTypeClusterIP)
-	sticky.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
-	ns.Add(sticky)
-	ns.Start(caller, other, near, far)
-	awaitBalanced(t, db, sticky.Spec.ClusterIP+":80", 2)
-	address := url(sticky.Spec.ClusterIP, 80, "/hostname")
-	ns.FetchUntil(caller, address, "") // from here on the flows are there
-	for _, client := range []*corev1.Pod{caller, other} {
-		first := do[string](t)(cluster.Fetch(t.Context(), client, address))
-		for range 15 {
-			if got := do[string](t)(cluster.Fetch(t.Context(), client, address)); got != first {
-				t.Fatalf("%s: first %s answered, then %s", client.Name, first, got)
-			}
-		}
-	}
-}
-
 func TestHeadlessServiceNamesItsPods(t *testing.T) {
 	ns := cluster.Namespace(t, nil)
 	caller := framework.Server("caller", framework.On(here))

@@ -1,0 +1,60 @@
+package service
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/woven-cni/woven/pkg/ovs/nb"
+)
+
+// Kubernetes' default session affinity, and the longest that OVN knows, in seconds.
+const (
+	usualMemory   = 10800
+	longestMemory = 65535
+)
+
+func (in In) sticky() bool { return in.Service.Spec.SessionAffinity == corev1.ServiceAffinityClientIP }
+
+// memory is for how many seconds without a new connection a client belongs to its backend.
+func (in In) memory() int {
+	if c := in.Service.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
+		return int(*c.ClientIP.TimeoutSeconds)
+	}
+	return usualMemory
+}
+
+// remembers says whether a load balancer remembers its clients. Others choose by the client's address, which ends nothing:
+// those that are to remember for longer than OVN can, and templates, for which OVN 25.03 loses the backend's port.
+func (in In) remembers(k kind) bool {
+	return in.sticky() && k.family == "" && in.memory() <= longestMemory
+}
+
+// clientAddress is what a backend is chosen by where clients are not remembered: the choice stays the same for as long as the
+// backends do.
+var clientAddress = map[string][]nb.LoadBalancerSelectionFields{
+	"":   {nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src},
+	"v4": {nb.LoadBalancerSelectionFieldsIPSrc},
+	"v6": {nb.LoadBalancerSelectionFieldsIpv6Src},
+}
+
+// repeats is the load balancer that leads each backend to itself. OVN loses the packet by which it learns a session, and the
+// client repeats it. The kernel's conntrack leaves the repetition as it is. That of the userspace datapath translates it before OVN
+// asks for the session, and so it would come to the flow that learns with the backend's address, and be lost again, however often.
+// Here it is a packet to the backend, and is let through. docs/adr/0008 tells more.
+func (in In) repeats(k kind, vips map[string]string) *nb.LoadBalancer {
+	protocol := protocolText(k.protocol)
+	lb := &nb.LoadBalancer{Name: in.Key + "/" + protocol + "/repeats", Protocol: &protocol, Vips: map[string]string{}}
+	for _, list := range vips {
+		for _, b := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) {
+			lb.Vips[b] = b
+		}
+	}
+	// A pod that calls itself has to see the Service: what it answers to itself would not come by OVN.
+	var own []string
+	for _, ip := range parse(in.Service.Spec.ClusterIPs) {
+		own = append(own, ip.String())
+	}
+	lb.Options = map[string]string{"hairpin_snat_ip": strings.Join(own, " ")}
+	return lb
+}
