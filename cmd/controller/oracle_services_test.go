@@ -123,6 +123,31 @@ func TestOracleServiceByPlace(t *testing.T) {
 	}
 }
 
+// TestOracleServiceSessions holds what the row "repeats" is for: OVN loses the packet by which it learns a session, and a packet
+// that conntrack has translated already would be learned from and lost again, did it not count as a packet to the backend.
+func TestOracleServiceSessions(t *testing.T) {
+	o := newOracle(t)
+	client, server := o.pod(newPod("client")), o.pod(newPod("server"))
+	service, endpoints := newService()
+	service.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	endpoints.Endpoints = []discoveryv1.Endpoint{endpointOn(server)}
+	o.create(service, endpoints)
+	backend := server.Annotations[v1.AnnotationIPAddress]
+	o.row("Load_Balancer", `"shop/web/tcp/repeats"`, "vips", backend+":8080="+backend+":8080")
+	o.row("Load_Balancer", `"shop/web/tcp"`, "options", "affinity_timeout=10800 reject=true")
+	learns := o.flows("ls_in_lb_aff_learn")
+	for _, part := range []string{"reg4 == 10.96.0.10", "ip4.dst == " + backend, "commit_lb_aff(", "/* drop */"} {
+		if !strings.Contains(learns, part) {
+			t.Errorf("the flows that learn sessions have no %q; if they drop no more, the row is in vain:\n%s", part, learns)
+		}
+	}
+	passes := "ct.new && ip4.dst == " + backend + " && tcp.dst == 8080), action=(reg4 = " + backend
+	if got := o.flows(passes); !strings.Contains(got, "ls_in_lb ") {
+		t.Errorf("no flow of ls_in_lb has %q", passes)
+	}
+	o.reaches(client, o.packet(client, backend, "tcp && tcp.src == 40000 && tcp.dst == 8080"), "server.shop")
+}
+
 // TestOracleAnswerLeavesByItsOwnNode: only kube-proxy of the pod's node can give the answer the address that was called.
 // ovn-trace takes the ports of both nodes for resident, so it is the policy that tells.
 func TestOracleAnswerLeavesByItsOwnNode(t *testing.T) {

@@ -142,6 +142,7 @@ func whole() kernel.State {
 		NAT: kernel.NAT{
 			Sources: cidrs("10.16.0.0/16", "fd00:10:16::/64"),
 			Cluster: cidrs("10.16.0.0/16", "100.64.0.0/16", "10.96.0.0/12", "fd00:10:16::/64", "fd00:100:64::/64"),
+			Own:     cidrs("172.31.0.1/32"),
 		},
 	}
 }
@@ -181,6 +182,7 @@ func TestNodeComesUpAndHeals(t *testing.T) {
 		"the rules deleted":    {"nft", "delete", "table", "inet", "woven"},
 		"all rules deleted":    {"nft", "flush", "ruleset"},
 		"the rules flushed":    {"nft", "flush", "chain", "inet", "woven", "postrouting"},
+		"a chain flushed":      {"nft", "flush", "chain", "inet", "woven", "output"},
 		"an element deleted":   {"nft", "delete", "element", "inet", "woven", "sources4", "{ 10.16.0.0/16 }"},
 	} {
 		t.Run(name, func(t *testing.T) {

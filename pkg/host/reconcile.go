@@ -161,6 +161,9 @@ func (h *Host) desired(in inputs, t tunnel) kernel.State {
 	}
 	all = append(all, h.config.ServiceCIDRs...)
 	want.NAT = kernel.NAT{Sources: natted, Cluster: withoutContained(all)}
+	for _, ip := range in.node.InternalIPs {
+		want.NAT.Own = append(want.NAT.Own, netip.PrefixFrom(ip, ip.BitLen()))
+	}
 	return want
 }
 

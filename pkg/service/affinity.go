@@ -38,10 +38,10 @@ var clientAddress = map[string][]nb.LoadBalancerSelectionFields{
 	"v6": {nb.LoadBalancerSelectionFieldsIpv6Src},
 }
 
-// repeats is the load balancer that leads each backend to itself. OVN loses the packet by which it learns a session, and the
-// client repeats it. The kernel's conntrack leaves the repetition as it is. That of the userspace datapath translates it before OVN
-// asks for the session, and so it would come to the flow that learns with the backend's address, and be lost again, however often.
-// Here it is a packet to the backend, and is let through. docs/adr/0008 tells more.
+// repeats is the load balancer that leads each backend to itself. OVN loses the packet by which it learns a session, and
+// the client repeats it. The kernel's conntrack leaves the repetition as it is. That of the userspace datapath translates
+// it before OVN asks for the session, and so it would come to the flow that learns with the backend's address, and be lost
+// again, however often. Here it is a packet to the backend, and is let through. docs/adr/0008 tells more.
 func (in In) repeats(k kind, vips map[string]string) *nb.LoadBalancer {
 	protocol := protocolText(k.protocol)
 	lb := &nb.LoadBalancer{Name: in.Key + "/" + protocol + "/repeats", Protocol: &protocol, Vips: map[string]string{}}

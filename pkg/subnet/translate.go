@@ -94,13 +94,15 @@ const answerPriority = 10
 // markAnswers tells the router which packets answer a node's call: if it came from another node by a port of this one,
 // only kube-proxy here can give the answer the address that was called, so it must not go to the caller's node directly.
 // A router has no conntrack of its own to know that by; a mark passes from switch to router. No other packet may have it:
-// with a mark, the userspace datapath finds no route for its tunnels.
+// with a mark, the userspace datapath finds no route for its tunnels. The caller's port tells a call by way of this node from
+// one that came within OVN (v1.FirstOwnPort).
 func (s Subnet) markAnswers(want *ovs.Desired) {
 	want.Add(answers(s.Name), &nb.QoS{
 		Direction: nb.QoSDirectionFromLport,
 		Priority:  answerPriority,
-		Match:     fmt.Sprintf("ct.est && ct.rpl && (ip4.dst == $%s || ip6.dst == $%s)", vpc.NodesSet("v4"), vpc.NodesSet("v6")),
-		Action:    map[string]int{nb.QoSActionMark: 1 << AnswerBit},
+		Match: fmt.Sprintf("ct.est && ct.rpl && (ip4.dst == $%s || ip6.dst == $%s)", vpc.NodesSet("v4"), vpc.NodesSet("v6")) +
+			fmt.Sprintf(" && (tcp.dst < %d || udp.dst < %[1]d || sctp.dst < %[1]d)", v1.FirstOwnPort),
+		Action: map[string]int{nb.QoSActionMark: 1 << AnswerBit},
 	}).In(ovs.SwitchQoSRules.Of(Switch(s.Name)))
 }
 

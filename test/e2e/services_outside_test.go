@@ -80,6 +80,11 @@ func TestNodePortOfTheLocalPolicy(t *testing.T) {
 	}
 	fetchFromHere(t, url(with, port, "/hostname"), "far")
 	fetchFromHere(t, url(with, port, "/clientip"), localAddress(t, with))
+	for node, address := range map[string]string{here: without, there: with} { // kube-proxy lets nodes call their own port
+		fetchFromNode(t, node, url(address, port, "/clientip"), address)
+	}
+	// A port by which pods know calls of that other kind.
+	fetchFromNode(t, here, url(with, port, "/clientip")+" --local-port 65000-65500", without)
 }
 
 // A UDP client that goes on from the same port is not kept with a pod that is gone.

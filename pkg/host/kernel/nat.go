@@ -12,31 +12,30 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 )
 
 // Names in the table "inet woven". Sources are CIDRs whose traffic to the outside takes the node's address; cluster is
-// what is not outside.
-const (
-	natTable = "woven"
-	natChain = "postrouting"
-)
+// what is not outside; own are the node's own addresses.
+const natTable = "woven"
 
 // natRulesTag is in each rule's user data; a rule without it was not written by this version.
-const natRulesTag = "woven/2:"
+const natRulesTag = "woven/3:"
 
 // family is what differs between IPv4 and IPv6 in the rules.
 type family struct {
-	sources, cluster string
-	keyType          nftables.SetDatatype
-	proto            byte
-	saddr, daddr     uint32 // offsets in the network header
-	size             uint32
-	is4              bool
+	sources, cluster, own string
+	keyType               nftables.SetDatatype
+	proto                 byte
+	saddr, daddr          uint32 // offsets in the network header
+	size                  uint32
+	is4                   bool
 }
 
 var families = []family{
-	{"sources4", "cluster4", nftables.TypeIPAddr, unix.NFPROTO_IPV4, 12, 16, 4, true},
-	{"sources6", "cluster6", nftables.TypeIP6Addr, unix.NFPROTO_IPV6, 8, 24, 16, false},
+	{"sources4", "cluster4", "own4", nftables.TypeIPAddr, unix.NFPROTO_IPV4, 12, 16, 4, true},
+	{"sources6", "cluster6", "own6", nftables.TypeIP6Addr, unix.NFPROTO_IPV6, 8, 24, 16, false},
 }
 
 func table() *nftables.Table {
@@ -53,37 +52,129 @@ type natRule struct {
 	exprs []expr.Any
 }
 
-// natRules are all rules, in their order. A connection is translated once, by whichever chain comes first, so
-// kube-proxy's rules and these never both apply to one packet; and only the first packet of a connection comes here, so
-// answers to what kube-proxy sent to a pod keep the address it gave them.
-func natRules() []natRule {
-	var rules []natRule
+// natChain is a chain with its rules, in their order.
+type natChain struct {
+	*nftables.Chain
+	rules []natRule
+}
+
+// natChains are all chains. A connection is translated once, by whichever chain comes first, and postrouting comes before
+// kube-proxy's, so both never apply to one packet; and only the first packet of a connection comes there, so answers to what
+// kube-proxy sent to a pod keep the address it gave them. Output comes before kube-proxy translates the destination.
+func natChains() []natChain {
+	output := natChain{Chain: &nftables.Chain{
+		Name: "output", Table: table(), Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityNATDest - 1),
+	}}
+	postrouting := natChain{Chain: &nftables.Chain{
+		Name: "postrouting", Table: table(), Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityNATSource - 1),
+	}}
 	for _, f := range families {
-		rules = append(rules, natRule{f.sources, f.outside()})
+		output.rules = append(output.rules, natRule{"calls/" + f.own, f.calls()})
+		postrouting.rules = append(postrouting.rules,
+			natRule{f.sources, f.outside()}, natRule{"called/" + f.own, f.called()}, natRule{"passed/" + f.own, f.passed()})
 	}
-	return append(rules, natRule{"own", own()}, natRule{"turned", turned()})
+	postrouting.rules = append(postrouting.rules, natRule{"own", own()}, natRule{"turned", turned()})
+	return []natChain{output, postrouting}
 }
 
 // outside is "saddr in sources, daddr not in cluster, not out of ovn0: masquerade".
 func (f family) outside() []expr.Any {
-	address := func(offset uint32) expr.Any {
-		return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: f.size}
-	}
 	return slices.Concat(
-		[]expr.Any{
-			&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{f.proto}},
-		},
+		f.packet(),
 		link(expr.MetaKeyOIFNAME, expr.CmpOpNeq),
 		[]expr.Any{
-			address(f.saddr),
+			f.address(f.saddr),
 			&expr.Lookup{SourceRegister: 1, SetName: f.sources},
-			address(f.daddr),
+			f.address(f.daddr),
 			&expr.Lookup{SourceRegister: 1, SetName: f.cluster, Invert: true},
 			&expr.Counter{},
 			&expr.Masq{FullyRandom: true},
 		},
 	)
+}
+
+// callsMark is on the first packet by which the node calls itself, until it is known where that leads.
+const callsMark = 1 << 25
+
+// calls is "new, from own to own: mark".
+func (f family) calls() []expr.Any {
+	return slices.Concat(f.packet(), newConnection(), []expr.Any{
+		f.address(f.saddr),
+		&expr.Lookup{SourceRegister: 1, SetName: f.own},
+		f.address(f.daddr),
+		&expr.Lookup{SourceRegister: 1, SetName: f.own},
+	}, setMark(callsMark))
+}
+
+// called is "out of ovn0, with the mark: unmark, keep saddr, but call from an own port". The node called a port of its own that
+// leads to a pod, which sees it as everybody else does, and the answer comes back by ovn0.
+func (f family) called() []expr.Any {
+	return slices.Concat(f.packet(), link(expr.MetaKeyOIFNAME, expr.CmpOpEq),
+		[]expr.Any{&expr.Meta{Key: expr.MetaKeyMARK, Register: 1}}, hasBit(callsMark), setMark(0),
+		[]expr.Any{f.address(f.saddr)}, f.fromPorts(kubeovnv1.FirstOwnPort, 65535))
+}
+
+// newConnection is "of a connection that conntrack has not seen".
+func newConnection() []expr.Any {
+	return slices.Concat([]expr.Any{&expr.Ct{Key: expr.CtKeySTATE, Register: 1}}, hasBit(expr.CtStateBitNEW))
+}
+
+// setMark sets the bit of the mark that is callsMark, or clears it, and leaves the others.
+func setMark(to uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{
+			SourceRegister: 1, DestRegister: 1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(^uint32(callsMark)), Xor: binaryutil.NativeEndian.PutUint32(to),
+		},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: 1},
+	}
+}
+
+// hasBit is "register 1 has the bit".
+func hasBit(bit uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Bitwise{
+			SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bit), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}
+}
+
+// passed is "not in by ovn0, out of ovn0, translated, from an own port: keep saddr, but call from another port". Somebody outside
+// called a port of this node. If that is a node, the pod's answer comes back here by the port.
+func (f family) passed() []expr.Any {
+	return slices.Concat(f.packet(), link(expr.MetaKeyIIFNAME, expr.CmpOpNeq), link(expr.MetaKeyOIFNAME, expr.CmpOpEq), translated(),
+		[]expr.Any{
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
+			&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: binaryutil.BigEndian.PutUint16(kubeovnv1.FirstOwnPort)},
+			f.address(f.saddr),
+		}, f.fromPorts(1024, kubeovnv1.FirstOwnPort-1))
+}
+
+// packet is "of the family".
+func (f family) packet() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{f.proto}},
+	}
+}
+
+// address takes an address into register 1.
+func (f family) address(offset uint32) expr.Any {
+	return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: f.size}
+}
+
+// fromPorts gives the packet the source in register 1, which is its own, and one of the ports. A port that is among them stays.
+func (f family) fromPorts(first, last uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(first)},
+		&expr.Immediate{Register: 3, Data: binaryutil.BigEndian.PutUint16(last)},
+		&expr.Counter{},
+		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: uint32(f.proto), RegAddrMin: 1, RegProtoMin: 2, RegProtoMax: 3},
+	}
 }
 
 // own is "out of ovn0, saddr is the node's: masquerade". Pods see the node by its address there whatever address it
@@ -100,17 +191,16 @@ func own() []expr.Any {
 // turned is "in by ovn0 and out of ovn0 to another destination: masquerade". A pod called a port of the node that leads
 // to another pod; answered directly, it would hear from somebody whom it did not call.
 func turned() []expr.Any {
-	const destinationTranslated = 1 << 5 // IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h
-	return slices.Concat(link(expr.MetaKeyIIFNAME, expr.CmpOpEq), link(expr.MetaKeyOIFNAME, expr.CmpOpEq), []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATUS, Register: 1},
-		&expr.Bitwise{
-			SourceRegister: 1, DestRegister: 1, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(destinationTranslated), Xor: make([]byte, 4),
-		},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	return slices.Concat(link(expr.MetaKeyIIFNAME, expr.CmpOpEq), link(expr.MetaKeyOIFNAME, expr.CmpOpEq), translated(), []expr.Any{
 		&expr.Counter{},
 		&expr.Masq{FullyRandom: true},
 	})
+}
+
+// translated is "to another destination than it was sent to".
+func translated() []expr.Any {
+	const destinationTranslated = 1 << 5 // IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h
+	return slices.Concat([]expr.Any{&expr.Ct{Key: expr.CtKeySTATUS, Register: 1}}, hasBit(destinationTranslated))
 }
 
 // link compares the name of an interface with ovn0.
@@ -136,7 +226,7 @@ func observeNAT() (NAT, error) {
 	}
 	var have NAT
 	for _, f := range families {
-		for name, into := range map[string]*[]netip.Prefix{f.sources: &have.Sources, f.cluster: &have.Cluster} {
+		for name, into := range map[string]*[]netip.Prefix{f.sources: &have.Sources, f.cluster: &have.Cluster, f.own: &have.Own} {
 			elements, err := conn.GetSetElements(f.set(name))
 			if absent(err) {
 				return broken, nil
@@ -153,20 +243,21 @@ func observeNAT() (NAT, error) {
 func absent(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, fs.ErrNotExist) }
 
 func natRulesWhole(conn *nftables.Conn) (bool, error) {
-	rules, err := conn.GetRules(table(), &nftables.Chain{Name: natChain, Table: table()})
-	if absent(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("reading nftables rules: %w", err)
-	}
-	want := natRules()
-	if len(rules) != len(want) {
-		return false, nil
-	}
-	for i, r := range want {
-		if string(rules[i].UserData) != natRulesTag+r.name {
+	for _, chain := range natChains() {
+		rules, err := conn.GetRules(table(), chain.Chain)
+		if absent(err) {
 			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("reading nftables rules: %w", err)
+		}
+		if len(rules) != len(chain.rules) {
+			return false, nil
+		}
+		for i, r := range chain.rules {
+			if string(rules[i].UserData) != natRulesTag+r.name {
+				return false, nil
+			}
 		}
 	}
 	return true, nil
@@ -183,22 +274,17 @@ func applyNAT(plan NATPlan) error {
 		conn.DelTable(table())
 		conn.AddTable(table())
 	}
-	priority := nftables.ChainPriorityNATSource
-	if plan.Rebuild {
-		conn.AddChain(&nftables.Chain{
-			Name: natChain, Table: table(), Type: nftables.ChainTypeNAT,
-			Hooknum: nftables.ChainHookPostrouting, Priority: priority,
-		})
-	}
 	for _, f := range families {
 		if err := f.apply(conn, plan); err != nil {
 			return err
 		}
 	}
 	if plan.Rebuild {
-		chain := &nftables.Chain{Name: natChain, Table: table()}
-		for _, r := range natRules() {
-			conn.AddRule(&nftables.Rule{Table: table(), Chain: chain, UserData: []byte(natRulesTag + r.name), Exprs: r.exprs})
+		for _, chain := range natChains() {
+			conn.AddChain(chain.Chain)
+			for _, r := range chain.rules {
+				conn.AddRule(&nftables.Rule{Table: table(), Chain: chain.Chain, UserData: []byte(natRulesTag + r.name), Exprs: r.exprs})
+			}
 		}
 	}
 	if err := conn.Flush(); err != nil {
@@ -214,6 +300,7 @@ func (f family) apply(conn *nftables.Conn, plan NATPlan) error {
 	}{
 		{f.sources, plan.SourcesAdd, plan.SourcesDelete},
 		{f.cluster, plan.ClusterAdd, plan.ClusterDelete},
+		{f.own, plan.OwnAdd, plan.OwnDelete},
 	}
 	for _, change := range changes {
 		set := f.set(change.set)

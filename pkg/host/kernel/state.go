@@ -49,10 +49,12 @@ func (r Route) String() string {
 // Protocol marks our routes, so that those of subnets that are gone can be told from everybody else's.
 const Protocol = 0x57 // 'W'
 
-// NAT is which traffic leaves with the node's address: what comes from Sources and does not go to Cluster.
+// NAT is which traffic leaves with the node's address: what comes from Sources and does not go to Cluster. Own are the node's own
+// addresses, each alone.
 type NAT struct {
 	Sources []netip.Prefix
 	Cluster []netip.Prefix
+	Own     []netip.Prefix
 	// Broken is set in what is when the rules themselves are not ours or not there.
 	Broken bool
 }
@@ -79,6 +81,11 @@ type NATPlan struct {
 	Rebuild                   bool
 	SourcesAdd, SourcesDelete []netip.Prefix
 	ClusterAdd, ClusterDelete []netip.Prefix
+	OwnAdd, OwnDelete         []netip.Prefix
+}
+
+func (p *NATPlan) changesSets() bool {
+	return len(p.SourcesAdd)+len(p.SourcesDelete)+len(p.ClusterAdd)+len(p.ClusterDelete)+len(p.OwnAdd)+len(p.OwnDelete) > 0
 }
 
 // Diff finds what leads from have to want. Links that do not exist are left out, with all that is on them: their
@@ -147,7 +154,8 @@ func diffNAT(want, have NAT) *NATPlan {
 	}
 	plan.SourcesAdd, plan.SourcesDelete = diffSets(want.Sources, have.Sources)
 	plan.ClusterAdd, plan.ClusterDelete = diffSets(want.Cluster, have.Cluster)
-	if !plan.Rebuild && len(plan.SourcesAdd)+len(plan.SourcesDelete)+len(plan.ClusterAdd)+len(plan.ClusterDelete) == 0 {
+	plan.OwnAdd, plan.OwnDelete = diffSets(want.Own, have.Own)
+	if !plan.Rebuild && !plan.changesSets() {
 		return nil
 	}
 	return plan
@@ -193,7 +201,8 @@ func (p Plan) String() string {
 		line("-route %s", r)
 	}
 	if n := p.NAT; n != nil {
-		line("nat rebuild %t sources +%v -%v cluster +%v -%v", n.Rebuild, n.SourcesAdd, n.SourcesDelete, n.ClusterAdd, n.ClusterDelete)
+		line("nat rebuild %t sources +%v -%v cluster +%v -%v own +%v -%v",
+			n.Rebuild, n.SourcesAdd, n.SourcesDelete, n.ClusterAdd, n.ClusterDelete, n.OwnAdd, n.OwnDelete)
 	}
 	return strings.Join(lines, "\n")
 }
