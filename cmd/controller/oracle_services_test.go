@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -162,17 +163,20 @@ func TestOracleAnswerLeavesByItsOwnNode(t *testing.T) {
 	o.row("Load_Balancer", `"shop/web/tcp"`, "protocol", "tcp")
 	o.has("Logical_Router_Policy", `external_ids:"woven/owner"=node/n2`, "match", "192.0.2.2")
 	o.northd.Sync()
-	policy := func(ct string) string {
+	policy := func(ct string, callersPort int) string {
 		trace := ovstest.Run(t, "ovn-trace", "--db="+o.northd.SB.Endpoint(), "--no-leader-only", "--ct="+ct, "ovn-default",
-			o.packet(server, "192.0.2.2", "tcp && tcp.src == 8080 && tcp.dst == 40000"))
+			o.packet(server, "192.0.2.2", fmt.Sprintf("tcp && tcp.src == 8080 && tcp.dst == %d", callersPort)))
 		_, after, _ := strings.Cut(trace, "lr_in_policy")
 		line, _, _ := strings.Cut(after, "\n")
 		return line
 	}
-	if got := policy("new"); !strings.Contains(got, "priority 30000") {
+	if got := policy("new", 40000); !strings.Contains(got, "priority 30000") {
 		t.Errorf("what a pod sends to a node by itself takes the policy %s", got)
 	}
-	if got := policy("est,rpl"); !strings.Contains(got, "priority 29000") {
+	if got := policy("est,rpl", v1.FirstOwnPort-1); !strings.Contains(got, "priority 29000") {
 		t.Errorf("what a pod answers to a node takes the policy %s", got)
+	}
+	if got := policy("est,rpl", v1.FirstOwnPort); !strings.Contains(got, "priority 30000") {
+		t.Errorf("what a pod answers to a node that called its own port takes the policy %s", got)
 	}
 }
