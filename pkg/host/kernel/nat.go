@@ -58,25 +58,29 @@ type natChain struct {
 	rules []natRule
 }
 
-// natChains are all chains. A connection is translated once, by whichever chain comes first, and postrouting comes before
-// kube-proxy's, so both never apply to one packet; and only the first packet of a connection comes there, so answers to what
-// kube-proxy sent to a pod keep the address it gave them. Output comes before kube-proxy translates the destination.
+// natChains are all chains. A connection is translated once, by whichever chain comes first, and only its first packet comes to
+// chains that translate. So kube-proxy's rules and these never both apply to one packet, and answers to what kube-proxy sent to a
+// pod keep the address it gave them. Output comes before kube-proxy translates the destination, postrouting before it would
+// translate the source, and late where it has not done so.
 func natChains() []natChain {
 	output := natChain{Chain: &nftables.Chain{
 		Name: "output", Table: table(), Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityNATDest - 1),
 	}}
-	postrouting := natChain{Chain: &nftables.Chain{
-		Name: "postrouting", Table: table(), Type: nftables.ChainTypeNAT,
-		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityNATSource - 1),
-	}}
+	translates := func(name string, priority nftables.ChainPriority) natChain {
+		return natChain{Chain: &nftables.Chain{
+			Name: name, Table: table(), Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: &priority,
+		}}
+	}
+	postrouting := translates("postrouting", *nftables.ChainPriorityNATSource-1)
+	late := translates("late", *nftables.ChainPriorityNATSource+1)
 	for _, f := range families {
 		output.rules = append(output.rules, natRule{"calls/" + f.own, f.calls()})
-		postrouting.rules = append(postrouting.rules,
-			natRule{f.sources, f.outside()}, natRule{"called/" + f.own, f.called()}, natRule{"passed/" + f.own, f.passed()})
+		postrouting.rules = append(postrouting.rules, natRule{f.sources, f.outside()}, natRule{"called/" + f.own, f.called()})
+		late.rules = append(late.rules, natRule{"passed/" + f.own, f.passed()})
 	}
 	postrouting.rules = append(postrouting.rules, natRule{"own", own()}, natRule{"turned", turned()})
-	return []natChain{output, postrouting}
+	return []natChain{output, postrouting, late}
 }
 
 // outside is "saddr in sources, daddr not in cluster, not out of ovn0: masquerade".
@@ -144,7 +148,7 @@ func hasBit(bit uint32) []expr.Any {
 }
 
 // passed is "not in by ovn0, out of ovn0, translated, from an own port: keep saddr, but call from another port". Somebody outside
-// called a port of this node. If that is a node, the pod's answer comes back here by the port.
+// called a port of this node, and kube-proxy keeps the source. If that is a node, the pod's answer comes back here by the port.
 func (f family) passed() []expr.Any {
 	return slices.Concat(f.packet(), link(expr.MetaKeyIIFNAME, expr.CmpOpNeq), link(expr.MetaKeyOIFNAME, expr.CmpOpEq), translated(),
 		[]expr.Any{

@@ -208,4 +208,8 @@ func TestNATRulesOfPorts(t *testing.T) {
 			t.Errorf("who calls a port of the node from %d is seen as %s", port, got)
 		}
 	}
+	street.send(netip.AddrPortFrom(foreign, 65000), netip.AddrPortFrom(outer, 30080))
+	if got := w.source(podB); got != joined {
+		t.Errorf("who calls a port behind which kube-proxy changes the source is seen as %s", got)
+	}
 }
