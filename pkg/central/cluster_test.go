@@ -312,6 +312,14 @@ func (n *node) holds(switches ...string) {
 	})
 }
 
+// schemaVersion is that of the northbound database, or what went wrong: a server that changes the schema closes its
+// clients' connections.
+func (n *node) schemaVersion() string {
+	out, _ := exec.Command(ovstest.Program(n.t, "ovsdb-client"), "--no-leader-only", "get-schema-version",
+		"unix:"+filepath.Join(n.run, "ovnnb_db.sock"), "OVN_Northbound").CombinedOutput()
+	return strings.TrimSpace(string(out))
+}
+
 func TestClusterLives(t *testing.T) {
 	_, n := newWorld(t)
 	n[0].seat()
@@ -468,9 +476,7 @@ func TestSchemaFollowsTheImage(t *testing.T) {
 		whole(t, n[:3]...)
 	}
 	eventually(t, func() string {
-		got := strings.TrimSpace(ovstest.Run(t, "ovsdb-client", "--no-leader-only", "get-schema-version",
-			"unix:"+filepath.Join(n[1].run, "ovnnb_db.sock"), "OVN_Northbound"))
-		if got != want {
+		if got := n[1].schemaVersion(); got != want {
 			return "the schema is " + got + ", not " + want
 		}
 		return ""
