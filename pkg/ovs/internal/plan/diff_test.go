@@ -259,6 +259,7 @@ func checkDiff(t *testing.T, data []byte) {
 		if len(got) > 0 {
 			t.Fatalf("%s: %d rows too many", o, len(got))
 		}
+		checkSets(t, f, r)
 		slices.Reverse(want.Rows)
 		reversed, err := Resolve(db, o, want)
 		if err != nil {
@@ -267,6 +268,30 @@ func checkDiff(t *testing.T, data []byte) {
 		// The anchor of rows without external_ids is the first row: only then order may matter, and then by its note alone.
 		if plan, _, _ := Diff(reversed, f.Cache, Memory{}); !plan.Empty() && !strings.Contains(plan.String(), "woven/with") {
 			t.Fatalf("%s: the order of rows matters:\n%s", o, plan)
+		}
+	}
+}
+
+// checkSets checks that a programmed owner's rows are in the sets they want to be in and in no others, and that the sets
+// they have for themselves hold what is wanted there and nothing else.
+func checkSets(t *testing.T, f server, r *Want) {
+	claims := r.claims()
+	for m := range claims {
+		if !f.Contains(m) {
+			t.Fatalf("%s: %s lacks %s", r.owner, m.Column, m.Value)
+		}
+	}
+	surplus := func(m record.Claim) {
+		if !claims[m] {
+			t.Fatalf("%s: %s holds %s, which is not wanted there", r.owner, m.Column, m.Value)
+		}
+	}
+	for _, w := range r.rows {
+		f.Joined(w.uuid, surplus)
+		for _, c := range w.exact {
+			for v := range f.Row(w.table, w.uuid).Set(c) {
+				surplus(record.Claim{Column: c, Parent: w.uuid, Value: v})
+			}
 		}
 	}
 }
