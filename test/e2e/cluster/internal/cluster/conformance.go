@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -142,6 +143,13 @@ func (r *run) version(ctx context.Context) (string, error) {
 
 // conform runs one suite, keeps its result and says how it went.
 func (r *run) conform(ctx context.Context, runner conformance.Runner, s conformance.Suite) error {
+	if s.OwnKernel {
+		away, err := r.onVirtualMachines(ctx)
+		if err != nil {
+			return fmt.Errorf("suite %s: %w", s.Name, err)
+		}
+		defer away()
+	}
 	result, err := runner.Run(ctx, s)
 	if err != nil {
 		return fmt.Errorf("suite %s: %w", s.Name, err)
@@ -164,6 +172,28 @@ func (r *run) conform(ctx context.Context, runner conformance.Runner, s conforma
 		return fmt.Errorf("suite %s: %d specs passed, which is fewer than there are: at least %d", s.Name, passed, s.Least)
 	}
 	return nil
+}
+
+// onVirtualMachines has new pods go to virtual machines only, until away is called.
+func (r *run) onVirtualMachines(ctx context.Context) (away func(), err error) {
+	if r.spec.VMNodes == 0 {
+		return nil, errors.New("it needs virtual machines: VM_NODES=2")
+	}
+	var others []string
+	for _, n := range r.nodes[:r.spec.Nodes] {
+		others = append(others, n.Name)
+	}
+	away = func() {
+		// Also when somebody has lost patience.
+		if _, err := r.client.Kubectl(context.WithoutCancel(ctx), "", append([]string{"uncordon"}, others...)...); err != nil {
+			r.log.Say("%v", err)
+		}
+	}
+	if _, err := r.client.Kubectl(ctx, "", append([]string{"cordon"}, others...)...); err != nil {
+		away()
+		return nil, err
+	}
+	return away, nil
 }
 
 // results is where the last result of each suite is kept, for reports.
@@ -192,7 +222,11 @@ func (r *run) writeReport(reasons conformance.Reasons) error {
 		return err
 	}
 	path := filepath.Join(r.dir.Checkout, "docs", "conformance.md")
-	if err := os.WriteFile(path, []byte(reasons.Report(results)), 0o644); err != nil {
+	former, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading the former report: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(reasons.Report(results, string(former))), 0o644); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	r.log.Say("written: %s", path)

@@ -14,7 +14,7 @@ import (
 	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
 )
 
-// Every kind of spec that upstream has is in exactly one suite beside short.
+// Every kind of spec that upstream has is in exactly one suite beside those that choose from others.
 func TestSuitesAreAPartition(t *testing.T) {
 	all, err := Choose("")
 	if err != nil {
@@ -65,6 +65,7 @@ func TestChoose(t *testing.T) {
 		{"all", "conformance sig-network policy slow disruptive policy-api"},
 		{"short", "short"},
 		{"slow,policy", "slow policy"},
+		{"kernel,kernel-policy-api", "kernel kernel-policy-api"},
 		{"fast", ""},
 	} {
 		chosen, err := Choose(tc.names)
@@ -114,6 +115,12 @@ func TestExplain(t *testing.T) {
 			Says: "a.go:1: FAILED Command was [connect --protocol=sctp x]\na.go:2: stderr: OTHER: protocol not supported"}, "SCTP in network-policy-api"},
 		{"a test of SCTP that TCP ended", spec.IPv4, here, Spec{Name: "TestConformance/CNPAdminTierGress/deny", State: Failed,
 			Says: "a.go:1: FAILED Command was [connect --protocol=tcp x]\na.go:2: stderr: OTHER: protocol not supported"}, ""},
+		{"a connection that the kernel does not see", spec.IPv4, map[string]Fact{"no openvswitch": {Holds: true}},
+			Spec{Name: "KubeProxy should set TCP CLOSE_WAIT timeout [Privileged]", State: Failed,
+				Says: "no valid conntrack entry for port 11302 on node 172.31.0.1: timed out waiting for the condition"}, "conntrack in userspace"},
+		{"one that the kernel should see", spec.IPv4, withoutKernel(map[string]Fact{"no openvswitch": {Holds: true}}),
+			Spec{Name: "KubeProxy should set TCP CLOSE_WAIT timeout [Privileged]", State: Failed,
+				Says: "no valid conntrack entry for port 11302 on node 172.31.0.1: timed out waiting for the condition"}, ""},
 		{"a failure that nobody knows", spec.IPv4, here, Spec{Name: "Services should work", State: Failed, Says: "refused"}, ""},
 		{"a failure without a word", spec.IPv4, here, Spec{Name: "Services should work", State: Failed}, ""},
 	} {
@@ -247,7 +254,7 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report := table.Report(results)
+	report := table.Report(results, "")
 	last := 0
 	for _, want := range []string{
 		"SUITE=policy` | ipv4 | 1 | 0 | 0 | 0 | 0 |", "SUITE=slow` | ipv4 | 0 | 2 | 0 | 0 | 1 |", "SUITE=policy` | dual | 1 |",
@@ -262,6 +269,19 @@ func TestReport(t *testing.T) {
 	}
 	if strings.Contains(report, "## Not passed: policy") {
 		t.Errorf("the report lists a suite that passed as not passed:\n%s", report)
+	}
+	if again := table.Report(nil, report); again != report {
+		t.Errorf("without new results, the report became\n%s\nwant\n%s", again, report)
+	}
+	mended := []Result{{Suite: "slow", Family: spec.IPv4, Specs: []Spec{{Name: "tide", State: Passed}, {Name: "new", State: Passed}}}}
+	after := table.Report(mended, report)
+	for text, want := range map[string]bool{
+		"SUITE=policy` | ipv4 | 1 |": true, "SUITE=slow` | ipv4 | 2 | 0 |": true, "SUITE=policy` | dual | 1 |": true,
+		"dual, suite policy: **1 of 1** passed": true, "## Not passed": false, "SUITE=slow` | ipv4 | 0 |": false,
+	} {
+		if strings.Contains(after, text) != want {
+			t.Errorf("with a suite run again, that the report has %q is not %t:\n%s", text, want, after)
+		}
 	}
 }
 

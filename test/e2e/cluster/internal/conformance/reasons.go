@@ -3,6 +3,8 @@ package conformance
 import (
 	_ "embed"
 	"fmt"
+	"maps"
+	"os"
 	"regexp"
 	"slices"
 
@@ -138,9 +140,26 @@ var probes = map[string]func(spec.Cluster) Fact{
 		}
 		return Fact{Holds: true, Found: fmt.Sprintf("`socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP)`: %v", err)}
 	},
+	"no openvswitch": func(spec.Cluster) Fact {
+		const module = "/sys/module/openvswitch"
+		_, err := os.Stat(module)
+		return Fact{Holds: err != nil, Found: fmt.Sprintf("`stat(%s)`: %v", module, err)}
+	},
 	"fewer than 6 nodes": func(c spec.Cluster) Fact {
 		return Fact{Holds: c.All() < 6, Found: fmt.Sprintf("the cluster has %d nodes", c.All())}
 	},
+}
+
+// ofKernel are the facts about the kernel that nodes share with this machine.
+var ofKernel = []string{"no SCTP", "no openvswitch"}
+
+// withoutKernel are the facts for nodes that have a kernel of their own: nothing is excused by this machine's.
+func withoutKernel(facts map[string]Fact) map[string]Fact {
+	facts = maps.Clone(facts)
+	for _, name := range ofKernel {
+		delete(facts, name)
+	}
+	return facts
 }
 
 // Facts asks all probes.

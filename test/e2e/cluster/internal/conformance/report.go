@@ -1,11 +1,14 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/woven-cni/woven/test/e2e/cluster/internal/build"
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
 )
 
 // head is what the report says of itself and of how the suites are run, before any number.
@@ -20,42 +23,112 @@ const head = "# Conformance\n\n" +
 	"- **The Internet is a stand-in**: a host beyond the nodes answers at 8.8.8.8 and 2001:4860:4860::8888, and google.com\n" +
 	"  resolves to these. The three specs that reach for the Internet show that pods get out through their nodes, and no more.\n\n"
 
-// Report writes results in Markdown.
-func (all Reasons) Report(results []Result) string {
+// entry is what the report says of one run: its line in the table and what is below.
+type entry struct {
+	suite, family     string
+	row, passed, tail string
+}
+
+const (
+	rowStart    = "| `make conformance SUITE="
+	rowFormat   = rowStart + "%s` | %s | %d | %d | %d | %d | %d | %s | %s | %s |\n"
+	passedStart = "- `[sig-network].*[Conformance]`, "
+	tailStart   = "\n## Not passed: "
+	legend      = "\n“Skipped” specs looked around and declined; “left out” ones were not started. Both have their reason below.\n\n"
+)
+
+// Report writes results in Markdown. What a former report says of runs that are not among them stays.
+func (all Reasons) Report(results []Result, former string) string {
+	var entries []entry
+	for _, r := range results {
+		entries = append(entries, all.entry(r))
+	}
+	for _, e := range parseReport(former) {
+		if !slices.ContainsFunc(entries, e.same) {
+			entries = append(entries, e)
+		}
+	}
+	slices.SortStableFunc(entries, entry.compare)
 	var b strings.Builder
 	b.WriteString(head)
 	b.WriteString("| suite | IP family | passed | failed | skipped | left out | without a reason | time | of | Woven |\n" +
 		"|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, r := range results {
-		fmt.Fprintf(&b, "| `make conformance SUITE=%s` | %s | %d | %d | %d | %d | %d | %s | %s | %s |\n", r.Suite, r.Family,
-			r.Count(Passed), r.Count(Failed), r.Count(Skipped), r.Count(LeftOut), len(all.Unexplained(r)), span(r.Took),
-			r.Started.Format("2006-01-02 15:04"), r.Woven)
+	for _, e := range entries {
+		b.WriteString(e.row)
 	}
-	b.WriteString("\n“Skipped” specs looked around and declined; “left out” ones were not started. Both have their reason below.\n\n")
-	for _, r := range results {
-		if passed, of := r.Conformance(); of > 0 {
-			fmt.Fprintf(&b, "- `[sig-network].*[Conformance]`, %s, suite %s: **%d of %d** passed.\n", r.Family, r.Suite, passed, of)
-		}
+	b.WriteString(legend)
+	for _, e := range entries {
+		b.WriteString(e.passed)
 	}
-	b.WriteString(where(results))
-	for _, r := range results {
-		b.WriteString(all.notPassed(r))
+	b.WriteString(where(results, former))
+	for _, e := range entries {
+		b.WriteString(e.tail)
 	}
 	return b.String()
 }
 
-// where says on what the results were got; runs on one machine say the same.
-func where(results []Result) string {
-	var b strings.Builder
-	seen := map[string]bool{}
-	for _, r := range results {
-		line := fmt.Sprintf("- %s; %d nodes; %s.\n", r.Machine, r.Nodes, r.Cluster)
-		if !seen[line] {
-			b.WriteString(line)
-		}
-		seen[line] = true
+func (all Reasons) entry(r Result) entry {
+	e := entry{suite: r.Suite, family: string(r.Family), tail: all.notPassed(r)}
+	e.row = fmt.Sprintf(rowFormat, r.Suite, r.Family, r.Count(Passed), r.Count(Failed), r.Count(Skipped), r.Count(LeftOut),
+		len(all.Unexplained(r)), span(r.Took), r.Started.Format("2006-01-02 15:04"), r.Woven)
+	if passed, of := r.Conformance(); of > 0 {
+		e.passed = fmt.Sprintf(passedStart+"%s, suite %s: **%d of %d** passed.\n", r.Family, r.Suite, passed, of)
 	}
-	return b.String()
+	return e
+}
+
+func (e entry) same(other entry) bool { return e.suite == other.suite && e.family == other.family }
+
+// compare sorts by family, IPv4 first, and in a family by the order of suites.
+func (e entry) compare(other entry) int {
+	families := []string{string(spec.IPv4), string(spec.IPv6), string(spec.Dual)}
+	names := suiteNames()
+	return cmp.Or(slices.Index(families, e.family)-slices.Index(families, other.family),
+		slices.Index(names, e.suite)-slices.Index(names, other.suite))
+}
+
+// parseReport takes a report apart.
+func parseReport(text string) []entry {
+	var entries []entry
+	parts := strings.Split(text, tailStart)
+	for line := range strings.Lines(parts[0]) {
+		if rest, is := strings.CutPrefix(line, rowStart); is {
+			suite, rest, _ := strings.Cut(rest, "` | ")
+			family, _, _ := strings.Cut(rest, " ")
+			entries = append(entries, entry{suite: suite, family: family, row: line})
+		}
+	}
+	for i := range entries {
+		e := &entries[i]
+		for line := range strings.Lines(parts[0]) {
+			if strings.HasPrefix(line, passedStart+e.family+", suite "+e.suite+":") {
+				e.passed = line
+			}
+		}
+		for _, tail := range parts[1:] {
+			if strings.HasPrefix(tail, e.suite+", "+e.family+"\n") {
+				e.tail = tailStart + strings.TrimRight(tail, "\n") + "\n"
+			}
+		}
+	}
+	return entries
+}
+
+// where says on what the results were got; runs on one machine say the same.
+func where(results []Result, former string) string {
+	var lines []string
+	for _, r := range results {
+		lines = append(lines, fmt.Sprintf("- %s; %s; %s.\n", r.Machine, r.Nodes, r.Cluster))
+	}
+	body, _, _ := strings.Cut(former, tailStart)
+	_, body, _ = strings.Cut(body, legend)
+	for line := range strings.Lines(body) {
+		if !strings.HasPrefix(line, passedStart) {
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(slices.Compact(lines), "")
 }
 
 // notPassed lists the specs of a result that did not pass, by reason.
@@ -64,7 +137,7 @@ func (all Reasons) notPassed(r Result) string {
 	if r.Count(Passed) == len(r.Specs) {
 		return ""
 	}
-	fmt.Fprintf(&b, "\n## Not passed: %s, %s\n", r.Suite, r.Family)
+	fmt.Fprintf(&b, tailStart+"%s, %s\n", r.Suite, r.Family)
 	if specs := all.Unexplained(r); len(specs) > 0 {
 		b.WriteString("\n### Without a reason\n\nThe machine cannot be blamed for these.\n\n")
 		for _, s := range specs {

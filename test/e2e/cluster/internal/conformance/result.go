@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
@@ -38,7 +37,7 @@ type Spec struct {
 type Result struct {
 	Suite   string        `json:"suite"`
 	Family  spec.Family   `json:"family"`
-	Nodes   int           `json:"nodes"`
+	Nodes   string        `json:"nodes"`
 	Started time.Time     `json:"started"`
 	Took    time.Duration `json:"took"`
 	Specs   []Spec        `json:"specs"`
@@ -87,7 +86,7 @@ func (r Result) Save(dir string) error {
 	return os.WriteFile(filepath.Join(dir, string(r.Family)+"-"+r.Suite+".json"), b, 0o644)
 }
 
-// Load reads all results of a directory, in the order of families and suites.
+// Load reads all results of a directory.
 func Load(dir string) ([]Result, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
@@ -105,14 +104,5 @@ func Load(dir string) ([]Result, error) {
 		}
 		all = append(all, r)
 	}
-	names := suiteNames()
-	slices.SortFunc(all, func(a, b Result) int {
-		if c := strings.Compare(string(a.Family), string(b.Family)); c != 0 && (a.Family == spec.IPv4) == (b.Family == spec.IPv4) {
-			return c
-		} else if c != 0 {
-			return map[bool]int{true: -1, false: 1}[a.Family == spec.IPv4]
-		}
-		return slices.Index(names, a.Suite) - slices.Index(names, b.Suite)
-	})
 	return all, nil
 }

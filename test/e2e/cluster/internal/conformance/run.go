@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,9 @@ type Runner struct {
 // Run runs a suite. Specs that fail are part of the result and no error.
 func (r Runner) Run(ctx context.Context, s Suite) (Result, error) {
 	started := time.Now()
+	if s.OwnKernel {
+		r.Facts = withoutKernel(r.Facts)
+	}
 	run := r.kubernetes
 	if s.policyAPI {
 		run = r.policyAPI
@@ -49,7 +53,7 @@ func (r Runner) Run(ctx context.Context, s Suite) (Result, error) {
 	}
 	specs, err := run(ctx, s, out)
 	return Result{
-		Suite: s.Name, Family: r.Cluster.Family, Nodes: r.Cluster.All(), Started: started.UTC().Round(time.Second),
+		Suite: s.Name, Family: r.Cluster.Family, Nodes: r.Cluster.Machines(), Started: started.UTC().Round(time.Second),
 		Took: time.Since(started), Specs: specs, Facts: r.Facts, Woven: r.Version, Machine: r.Machine, Cluster: r.About,
 	}, err
 }
@@ -77,8 +81,8 @@ func (r Runner) kubernetes(ctx context.Context, s Suite, out string) ([]Spec, er
 func (r Runner) policyAPI(ctx context.Context, s Suite, out string) ([]Spec, error) {
 	args := []string{"-test.v", "-test.timeout=90m", "-kubeconfig=" + r.Kubeconfig, "-woven-version=" + r.Version,
 		"-report=" + filepath.Join(out, "report.yaml")}
-	if r.Focus != "" {
-		args = append(args, "-test.run=TestConformance/"+r.Focus)
+	if focus := cmp.Or(r.Focus, s.Focus); focus != "" {
+		args = append(args, "-test.run=TestConformance/"+focus)
 	}
 	log := filepath.Join(out, "out.log")
 	if err := r.printTo(log, command(ctx, filepath.Join(r.Programs, "policyapi.test"), args...)); err != nil {

@@ -19,12 +19,15 @@ type Suite struct {
 	Procs int
 	// Least is how many specs must pass at least: a selection that selects nothing is not a success.
 	Least int
+	// OwnKernel says that the specs run on virtual machines only: they are those of other suites that need what this
+	// machine's kernel lacks.
+	OwnKernel bool
 
 	policyAPI bool
 }
 
-// suites are all of them, in the order in which they run. Every spec of [sig-network] is in exactly one of them, short
-// aside, which is a choice of the others for everyday.
+// suites are all of them, in the order in which they run. Every spec of [sig-network] is in exactly one of them, but for
+// what short and the suites of virtual machines choose from the others.
 var suites = []Suite{
 	{
 		Name: "short", About: "[Conformance] and a choice of NetworkPolicy",
@@ -54,6 +57,15 @@ var suites = []Suite{
 		// It has 92 tests; 36 of them connect by SCTP sooner or later.
 		Name: "policy-api", About: "network-policy-api, standard and experimental features", Least: 56, policyAPI: true,
 	},
+	{
+		Name: "kernel", About: "[sig-network] with SCTP or a look into the kernel's connections, on virtual machines",
+		Labels: "sig-network && !(Feature: containsAny LoadBalancer)", Focus: `Feature:SCTPConnectivity|CLOSE_WAIT`, Procs: 1, Least: 7,
+		OwnKernel: true,
+	},
+	{
+		Name: "kernel-policy-api", About: "network-policy-api with SCTP, on virtual machines",
+		Focus: `CNP(Admin|Baseline)Tier((In|E)gressSCTP|Gress|EgressInlineCIDRPeers|EgressNodePeers)`, Least: 36, OwnKernel: true, policyAPI: true,
+	},
 }
 
 // Reported says whether the suite is in the report. What short runs is there in the suites that it is chosen from.
@@ -64,10 +76,11 @@ const everyday = `support a 'default-deny-all' policy|support allow-all policy|e
 	`|enforce policy based on PodSelector and NamespaceSelector|enforce except clause while egress access to server in CIDR block` +
 	`|allow ingress access on one named port|allow ingress access from updated pod`
 
-// Choose returns the suites of a list of names, separated by commas. The empty list is all of them but short.
+// Choose returns the suites of a list of names, separated by commas. The empty list is all of them but short and those
+// that need virtual machines.
 func Choose(names string) ([]Suite, error) {
 	if names == "" || names == "all" {
-		return slices.DeleteFunc(slices.Clone(suites), func(s Suite) bool { return !s.Reported() }), nil
+		return slices.DeleteFunc(slices.Clone(suites), func(s Suite) bool { return !s.Reported() || s.OwnKernel }), nil
 	}
 	var chosen []Suite
 	for _, name := range strings.Split(names, ",") {
