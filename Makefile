@@ -10,7 +10,7 @@ OVN_BIN := $(CURDIR)/.sandbox/ovn/bin
 
 # One setting for every build: programs and tests share the compiler's cache, and the images need static programs.
 export CGO_ENABLED := 0
-export NODES VM_NODES IP_FAMILY CNI CENTRAL SUITE FOCUS
+export NODES VM_NODES IP_FAMILY CNI CENTRAL OVN_SUITE SUITE FOCUS
 export KUBECONFIG := $(CURDIR)/.sandbox/kubeconfig
 
 .PHONY: help
@@ -20,7 +20,7 @@ help: ## list these commands
 ##@ A cluster on this machine (test/e2e/cluster/README.md)
 
 .PHONY: up down reload status demo
-up: $(CLUSTER) ## start it: NODES=3 VM_NODES=0 IP_FAMILY=ipv4|ipv6|dual CNI=woven|bridge|none CENTRAL=1|3
+up: $(CLUSTER) ## start it: NODES=3 VM_NODES=0 IP_FAMILY=ipv4|ipv6|dual CNI=woven|bridge|none CENTRAL=1|3 OVN_SUITE=trixie
 	$(CLUSTER) up
 down: $(CLUSTER) ## end it, and check that nothing of it is left
 	$(CLUSTER) down

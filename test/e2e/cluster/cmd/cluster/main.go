@@ -56,7 +56,7 @@ func command() *cobra.Command {
 			return do(cmd.Context(), dir)
 		}})
 	}
-	add("up", "start a cluster (NODES=3, VM_NODES=0, IP_FAMILY=ipv4|ipv6|dual, CNI=woven|bridge|none, CENTRAL=1|3)", up)
+	add("up", "start a cluster (NODES=3, VM_NODES=0, IP_FAMILY=ipv4|ipv6|dual, CNI=woven|bridge|none, CENTRAL=1|3, OVN_SUITE=trixie)", up)
 	add("down", "end the cluster and check that nothing of it is left", cluster.Down)
 	add("reload", "put changed Go code into the running cluster", cluster.Reload)
 	add("status", "show the running cluster", cluster.Status)
@@ -90,7 +90,11 @@ func conform(ctx context.Context, dir sandbox.Dir) error {
 }
 
 func deps(ctx context.Context, dir sandbox.Dir) error {
-	bin, err := cluster.Deps(ctx, dir)
+	c, err := spec.FromEnv(os.Getenv)
+	if err != nil {
+		return err
+	}
+	bin, err := cluster.Deps(ctx, dir, c)
 	if err == nil {
 		fmt.Println(bin)
 	}

@@ -7,10 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-)
 
-// Suite is the Debian release of the nodes and of the images.
-const Suite = "trixie"
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
+)
 
 // Mirror is where Debian packages come from.
 func Mirror() string {
@@ -34,11 +33,11 @@ var lean = []string{"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-e
 func NodeRoot() Artefact {
 	return Artefact{
 		Name:   "node-root",
-		Recipe: append([]string{Suite, "minbase"}, append(nodePackages, lean...)...),
-		Slow:   "installing Debian " + Suite + " with the tools of a node (about 2 minutes)",
+		Recipe: append([]string{spec.Suite, "minbase"}, append(nodePackages, lean...)...),
+		Slow:   "installing Debian " + spec.Suite + " with the tools of a node (about 2 minutes)",
 		Make: func(ctx context.Context, dir string) error {
 			tar := filepath.Join(dir, "root.tar")
-			if err := debian(ctx, tar, "minbase", nodePackages); err != nil {
+			if err := debian(ctx, spec.Suite, tar, "minbase", nodePackages); err != nil {
 				return err
 			}
 			root := filepath.Join(dir, "root")
@@ -51,31 +50,31 @@ func NodeRoot() Artefact {
 	}
 }
 
-// DebianBase is Debian as the images' Dockerfiles start from it, root.tar.
-func DebianBase() Artefact {
+// DebianBase is a Debian release as the images' Dockerfiles start from it, root.tar.
+func DebianBase(suite string) Artefact {
 	return Artefact{
 		Name:   "debian-base",
-		Recipe: append([]string{Suite, "minbase"}, lean...),
-		Slow:   "installing Debian " + Suite + " as the base of images (about 1 minute)",
+		Recipe: append([]string{suite, "minbase"}, lean...),
+		Slow:   "installing Debian " + suite + " as the base of images (about 1 minute)",
 		Make: func(ctx context.Context, dir string) error {
-			return debian(ctx, filepath.Join(dir, "root.tar"), "minbase", []string{"ca-certificates"})
+			return debian(ctx, suite, filepath.Join(dir, "root.tar"), "minbase", []string{"ca-certificates"})
 		},
 	}
 }
 
 // OVNTools are OVN's and Open vSwitch's programs from the suite of the images, for tests on this machine: in root, and
 // in bin a wrapper for each that runs it with that suite's own C library.
-func OVNTools() Artefact {
+func OVNTools(suite string) Artefact {
 	packages := []string{"ovn-central", "ovn-common", "ovn-host", "openvswitch-switch", "openvswitch-common", "libc6"}
 	return Artefact{
 		Name:   "ovn-tools",
-		Recipe: append([]string{Suite, wrapper}, packages...),
-		Slow:   "unpacking Debian " + Suite + "'s OVN for tests (about 1 minute)",
+		Recipe: append([]string{suite, wrapper}, packages...),
+		Slow:   "unpacking Debian " + suite + "'s OVN for tests (about 1 minute)",
 		Make: func(ctx context.Context, dir string) error {
 			root := filepath.Join(dir, "root")
 			// "extract" unpacks packages and runs nothing of them: no service starts, and this machine's own Open
 			// vSwitch, if it has one, stays as it is.
-			if err := debian(ctx, root, "extract", packages); err != nil {
+			if err := debian(ctx, suite, root, "extract", packages); err != nil {
 				return err
 			}
 			return wrap(dir, root, "usr/bin/ov*", "usr/sbin/ov*", "usr/lib/openvswitch-switch/ovs-vswitchd")
@@ -84,9 +83,9 @@ func OVNTools() Artefact {
 }
 
 // debian runs mmdebstrap.
-func debian(ctx context.Context, target, variant string, packages []string) error {
+func debian(ctx context.Context, suite, target, variant string, packages []string) error {
 	args := append([]string{"--variant=" + variant, "--include=" + strings.Join(packages, ",")}, lean...)
-	return Run(exec.CommandContext(ctx, "mmdebstrap", append(args, Suite, target, Mirror())...))
+	return Run(exec.CommandContext(ctx, "mmdebstrap", append(args, suite, target, Mirror())...))
 }
 
 const wrapper = `#!/bin/sh

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/woven-cni/woven/test/e2e/cluster/internal/node"
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
 )
 
 // Guest compiles the program of a virtual machine's PID 1 to a path.
@@ -26,11 +27,11 @@ func QEMU() Artefact {
 	packages := []string{"qemu-system-x86", "libc6"}
 	return Artefact{
 		Name:   "qemu",
-		Recipe: append([]string{Suite, wrapper}, packages...),
-		Slow:   "unpacking Debian " + Suite + "'s QEMU (about 1 minute)",
+		Recipe: append([]string{spec.Suite, wrapper}, packages...),
+		Slow:   "unpacking Debian " + spec.Suite + "'s QEMU (about 1 minute)",
 		Make: func(ctx context.Context, dir string) error {
 			root := filepath.Join(dir, "root")
-			if err := debian(ctx, root, "extract", packages); err != nil {
+			if err := debian(ctx, spec.Suite, root, "extract", packages); err != nil {
 				return err
 			}
 			return wrap(dir, root, "usr/bin/qemu-system-x86_64")
@@ -54,7 +55,7 @@ type VMParts struct {
 
 // recipe: the directories' names are hashes of recipes, so that they stand for their content.
 func (p VMParts) recipe() []string {
-	out := []string{"v2", Suite, kernelPackage, vmDiskSize}
+	out := []string{"v2", spec.Suite, kernelPackage, vmDiskSize}
 	for _, dir := range []string{p.QEMU, p.NodeRoot, p.Kubernetes, p.Containerd, p.Runc, p.Plugins} {
 		out = append(out, filepath.Base(dir))
 	}
@@ -72,7 +73,7 @@ func VM(p VMParts) Artefact {
 		Slow: "making the disk of virtual machines, with Debian's kernel (about 2 minutes)",
 		Make: func(ctx context.Context, dir string) error {
 			kernel, root := filepath.Join(dir, "kernel"), filepath.Join(dir, "root")
-			if err := debian(ctx, kernel, "extract", []string{kernelPackage}); err != nil {
+			if err := debian(ctx, spec.Suite, kernel, "extract", []string{kernelPackage}); err != nil {
 				return err
 			}
 			if err := vmRoot(ctx, root, kernel, p); err != nil {

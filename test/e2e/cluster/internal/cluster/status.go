@@ -82,13 +82,14 @@ func names(nodes []*node.Node) []string {
 	return all
 }
 
-// Deps makes OVN's programs available to tests on this machine and returns the directory to put into PATH.
-func Deps(ctx context.Context, dir sandbox.Dir) (string, error) {
-	r := newRun(dir, spec.Cluster{})
+// Deps makes the programs of a cluster's OVN available to tests on this machine and returns the directory to put into
+// PATH.
+func Deps(ctx context.Context, dir sandbox.Dir, c spec.Cluster) (string, error) {
+	r := newRun(dir, c)
 	if err := build.InstallHostPackages(ctx, r.log.Say); err != nil {
 		return "", fmt.Errorf("installing packages on this machine: %w", err)
 	}
-	tools, err := r.cache.Ensure(ctx, build.OVNTools())
+	tools, err := r.cache.Ensure(ctx, build.OVNTools(c.OVNSuite))
 	if err != nil {
 		return "", err
 	}

@@ -20,11 +20,11 @@ var programs = []string{"controller", "daemon", "cni"}
 
 // ovnImage finds or builds the image of OVN and lays it out for the nodes. It returns the artefact's directory.
 func (r *run) ovnImage(ctx context.Context) (string, error) {
-	base, err := r.cache.Ensure(ctx, build.DebianBase())
+	base, err := r.cache.Ensure(ctx, build.DebianBase(r.spec.OVNSuite))
 	if err != nil {
 		return "", err
 	}
-	a, err := images.OVN(filepath.Join(r.dir.Checkout, "dist/images"), base)
+	a, err := images.OVN(filepath.Join(r.dir.Checkout, "dist/images"), r.spec.OVNSuite, base)
 	if err != nil {
 		return "", err
 	}

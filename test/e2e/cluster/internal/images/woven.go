@@ -74,8 +74,8 @@ func (b Builder) Base(ctx context.Context, name, rootTar string) error {
 }
 
 // OVN is the image of OVN and Open vSwitch as an artefact: it changes with its Dockerfile and with Debian, and hardly
-// ever else. Base is the directory of the artefact that it starts from.
-func OVN(contextDir, base string) (build.Artefact, error) {
+// ever else. Base is the directory of the artefact that it starts from, the Debian release suite.
+func OVN(contextDir, suite, base string) (build.Artefact, error) {
 	sum, err := treeHash(contextDir)
 	if err != nil {
 		return build.Artefact{}, err
@@ -86,13 +86,12 @@ func OVN(contextDir, base string) (build.Artefact, error) {
 		Slow:   "building the image of OVN from its Dockerfile (about 2 minutes)",
 		Make: func(ctx context.Context, dir string) error {
 			b := Builder{Storage: filepath.Join(dir, "buildah")}
-			const baseName = "docker.io/library/debian:" + build.Suite + "-slim"
-			if err := b.Base(ctx, baseName, filepath.Join(base, "root.tar")); err != nil {
+			if err := b.Base(ctx, "docker.io/library/debian:"+suite+"-slim", filepath.Join(base, "root.tar")); err != nil {
 				return fmt.Errorf("making the base image: %w", err)
 			}
 			err := b.Build(ctx, OVNName, filepath.Join(dir, OVNArchive), Dockerfile{
 				File: filepath.Join(contextDir, "ovn.Dockerfile"), Context: contextDir,
-				Args: []string{"--build-arg=SUITE=" + build.Suite},
+				Args: []string{"--build-arg=SUITE=" + suite},
 			})
 			if err != nil {
 				return err

@@ -15,6 +15,9 @@ import (
 // MaxNodes is bounded by the addressing plan: node N has host number N, and the fabric uses 251 to 254.
 const MaxNodes = 100
 
+// Suite is the Debian release of the nodes, and of the images if no other is asked for.
+const Suite = "trixie"
+
 // Family is the choice of IP families of the cluster, as IP_FAMILY spells it.
 type Family string
 
@@ -45,6 +48,8 @@ type Cluster struct {
 	CNI    Plugin `json:"cni"`
 	// Central is how many members ovn-central has.
 	Central int `json:"central"`
+	// OVNSuite is the Debian release that OVN and Open vSwitch come from.
+	OVNSuite string `json:"ovnSuite"`
 }
 
 // All is how many nodes there are of either kind. They are numbered from 1, virtual machines last.
@@ -72,9 +77,10 @@ func (c Cluster) Patience(limit time.Duration) time.Duration {
 	return limit
 }
 
-// FromEnv reads the cluster from the variables NODES, VM_NODES, IP_FAMILY, CNI and CENTRAL; an empty one means its default.
+// FromEnv reads the cluster from the variables NODES, VM_NODES, IP_FAMILY, CNI, CENTRAL and OVN_SUITE; an empty one means
+// its default.
 func FromEnv(getenv func(string) string) (Cluster, error) {
-	return Cluster{Nodes: 3, Family: IPv4, CNI: Woven, Central: 1}.Changed(getenv)
+	return Cluster{Nodes: 3, Family: IPv4, CNI: Woven, Central: 1, OVNSuite: Suite}.Changed(getenv)
 }
 
 // Changed is the cluster with what the variables say in the place of what it has.
@@ -110,6 +116,9 @@ func (c Cluster) Changed(getenv func(string) string) (Cluster, error) {
 			return c, fmt.Errorf("CENTRAL=%s: want 1 or 3", s)
 		}
 		c.Central = int(s[0] - '0')
+	}
+	if s := getenv("OVN_SUITE"); s != "" {
+		c.OVNSuite = s
 	}
 	if c.Central > c.Nodes {
 		return c, fmt.Errorf("CENTRAL=%d needs as many nodes, and NODES=%d", c.Central, c.Nodes)

@@ -12,9 +12,9 @@ func TestFromEnv(t *testing.T) {
 		env  map[string]string
 		want string // the cluster, or the error
 	}{
-		{"defaults", nil, "{3 0 ipv4 woven 1}"},
-		{"everything", map[string]string{"NODES": "5", "IP_FAMILY": "dual", "CNI": "bridge", "CENTRAL": "3"}, "{5 0 dual bridge 3}"},
-		{"virtual machines", map[string]string{"NODES": "2", "VM_NODES": "1"}, "{2 1 ipv4 woven 1}"},
+		{"defaults", nil, "{3 0 ipv4 woven 1 trixie}"},
+		{"everything", map[string]string{"NODES": "5", "IP_FAMILY": "dual", "CNI": "bridge", "CENTRAL": "3", "OVN_SUITE": "sid"}, "{5 0 dual bridge 3 sid}"},
+		{"virtual machines", map[string]string{"NODES": "2", "VM_NODES": "1"}, "{2 1 ipv4 woven 1 trixie}"},
 		{"too many of them", map[string]string{"NODES": "99", "VM_NODES": "2"}, "VM_NODES=2: want a number from 0 to 1"},
 		{"no nodes", map[string]string{"NODES": "0"}, "NODES=0: want a number from 1 to 100"},
 		{"a word", map[string]string{"NODES": "many"}, "NODES=many: want a number from 1 to 100"},
