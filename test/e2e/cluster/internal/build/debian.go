@@ -128,7 +128,8 @@ func elf(path string) bool {
 	return err == nil && strings.HasPrefix(string(b), "\x7fELF")
 }
 
-// HostPackages are what this machine needs beside Go, by the file that shows that it is there.
+// HostPackages are what this machine needs beside Go for the cluster and for the tests, by the file that shows that it is
+// there.
 var HostPackages = map[string]string{
 	"/usr/bin/mmdebstrap":                "mmdebstrap",
 	"/usr/sbin/mke2fs":                   "e2fsprogs",
@@ -138,6 +139,10 @@ var HostPackages = map[string]string{
 	"/usr/include/seccomp.h":             "libseccomp-dev",
 	"/usr/include/stdlib.h":              "libc6-dev",
 	"/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
+	"/usr/bin/ip":                        "iproute2",
+	"/usr/bin/ping":                      "iputils-ping",
+	"/usr/sbin/nft":                      "nftables",
+	"/usr/bin/cpio":                      "cpio",
 }
 
 // InstallHostPackages installs what is missing of them with apt.
