@@ -209,16 +209,17 @@ func TestEditWhileNobodyWatches(t *testing.T) {
 	reconciletest.Eventually(t, "the end of the old group", gone)
 	order := ""
 	for _, sent := range w.sent.Take() {
-		switch {
-		case strings.Contains(sent, `"op":"delete","table":"Port_Group"`):
-			order += "group gone;"
-		case strings.Contains(sent, `"table":"ACL"`):
-			order += "policy changed;"
-		case strings.Contains(sent, `"op":"insert","table":"Port_Group"`):
-			order += "group made;"
+		for _, part := range []struct{ text, what string }{
+			{`"op":"insert","table":"Port_Group"`, "group made, "},
+			{`"table":"ACL"`, "policy changed"},
+			{`"op":"delete","table":"Port_Group"`, "; group gone"},
+		} {
+			if strings.Contains(sent, part.text) {
+				order += part.what
+			}
 		}
 	}
-	if want := "group made;policy changed;group gone;"; order != want {
+	if want := "group made, policy changed; group gone"; order != want {
 		t.Errorf("the order was %s want %s", order, want)
 	}
 }

@@ -6,6 +6,6 @@
 // memberships are one transaction.
 //
 // The Registry stands between the two. Policies tell it the selectors they use; pods ask it which groups they are in; it
-// tells pods when that has changed, and policies when all the pods that a group means have joined it. A policy whose
-// selectors were edited keeps its old rows until then, and changes over in one transaction: nothing is open in between.
+// tells pods when that has changed, and policies what a group lacks of the pods that it means. A policy brings that along in
+// the one transaction by which it changes over: nothing is open in between, and no rule speaks of half a group.
 package group

@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -14,6 +15,9 @@ import (
 
 // FeatureName is the Owner.Feature of the groups' rows. The key is the name.
 const FeatureName = "group"
+
+// patience is how long a group without a row is left to the policy that uses it, which brings the row along with its own.
+const patience = time.Second
 
 // In is all that a group's row depends on.
 type In struct {
@@ -28,8 +32,11 @@ type In struct {
 // Feature makes the rows of the groups that a registry has.
 func Feature(r *Registry) reconcile.Feature[In] {
 	return reconcile.Feature[In]{
-		Name:    FeatureName,
-		Sources: []source.Source{&reconcile.FeedSource{Feed: &r.groupFeed, Enqueue: reconcile.Queue}},
+		Name: FeatureName,
+		Sources: []source.Source{
+			&reconcile.FeedSource{Feed: &r.groupFeed, Enqueue: reconcile.Queue},
+			&reconcile.FeedSource{Feed: &r.newFeed, Enqueue: reconcile.QueueAfter(patience)},
+		},
 		Workers: 8,
 		Gather: func(ctx context.Context, _ client.Reader, key types.NamespacedName) (In, error) {
 			in := In{Name: key.Name}
@@ -57,7 +64,20 @@ func Feature(r *Registry) reconcile.Feature[In] {
 func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	if in.Used {
-		want.Add(Sym(in.Name), &nb.PortGroup{Name: in.Name, ExternalIDs: in.Selector.ids()})
+		want.Add(Sym(in.Name), row(in.Selector))
 	}
 	return want, nil
+}
+
+func row(s Selector) *nb.PortGroup { return &nb.PortGroup{Name: s.Name(), ExternalIDs: s.ids()} }
+
+// Need is what rows that rely on the group have to bring along; port names the port of a pod.
+func (l Lack) Need(port func(types.NamespacedName) ovs.Sym) ovs.Need {
+	need := ovs.Need{
+		Owner: ovs.Owner{Feature: FeatureName, Key: l.Name()}, Sym: Sym(l.Name()), Model: row(l.Selector), Set: ovs.GroupPorts,
+	}
+	for _, pod := range l.Pods {
+		need.Members = append(need.Members, port(pod))
+	}
+	return need
 }

@@ -310,8 +310,8 @@ func (r *Registry) weighIn(p *pod, e *entry) {
 		e.lacking[p] = struct{}{}
 	case lacked && !lacks:
 		delete(e.lacking, p)
-		r.settle(e)
 	}
+	r.settle(e)
 }
 
 func set(names []string) map[string]struct{} {

@@ -26,10 +26,12 @@ type Registry struct {
 	byName     map[string]*entry // those with rows
 	users      map[ovs.Owner]*user
 	leaving    map[string][]types.NamespacedName // pods to look at when the row of this name has gone
+	closing    map[string]struct{}               // names of rows that may be about to be removed
 
-	// podFeed has the pods whose groups are others than before, groupFeed the groups to be made or removed; userFeed has the
-	// policies that can go on or must resolve their ports again, countFeed those whose pods have come or gone.
-	podFeed, groupFeed, userFeed, countFeed reconcile.Feed
+	// podFeed has the pods whose groups are others than before, groupFeed the groups to be made or removed, newFeed those
+	// that a policy should bring along; userFeed has the policies that can go on or must resolve their ports again, countFeed
+	// those whose pods have come or gone.
+	podFeed, groupFeed, newFeed, userFeed, countFeed reconcile.Feed
 }
 
 // namespace is a namespace, or the pods of one that is not known yet.
@@ -52,15 +54,15 @@ type entry struct {
 	members map[*pod]int32     // and, for a named port, what they mean by it
 	lacking map[*pod]struct{}  // members whose port has not joined
 	users   map[*user]struct{} // who uses it
+	waiting map[*user]struct{} // those of them who wait for it
 	counted map[*user]struct{} // those of them whose subject it is
 	numbers map[int32]int      // of a named port without a number: how many members mean each
 }
 
 // user is a policy.
 type user struct {
-	owner   ovs.Owner
-	uses    map[*entry]struct{}
-	waiting bool
+	owner ovs.Owner
+	uses  map[*entry]struct{}
 }
 
 // NewRegistry is a Registry that knows nothing yet.
@@ -68,7 +70,7 @@ func NewRegistry() *Registry {
 	return &Registry{
 		seeded: make(chan struct{}), namespaces: map[string]*namespace{}, pods: map[types.NamespacedName]*pod{},
 		entries: map[Selector]*entry{}, byName: map[string]*entry{}, users: map[ovs.Owner]*user{},
-		leaving: map[string][]types.NamespacedName{},
+		leaving: map[string][]types.NamespacedName{}, closing: map[string]struct{}{},
 	}
 }
 
@@ -109,13 +111,19 @@ func (r *Registry) Lookup(name string) (Selector, bool) {
 func (r *Registry) Made(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.byName[name]
-	if e == nil || e.made {
-		return
+	delete(r.closing, name)
+	if e := r.byName[name]; e != nil {
+		r.made(e)
 	}
-	e.made = true
-	for p := range e.lacking {
-		r.podFeed.Add(reconcile.Key(p.key))
+}
+
+// made has the pods join that lack a group with a row, and wakes who waits for it.
+func (r *Registry) made(e *entry) {
+	if !e.made {
+		e.made = true
+		for p := range e.lacking {
+			r.podFeed.Add(reconcile.Key(p.key))
+		}
 	}
 	r.settle(e)
 }
@@ -124,8 +132,11 @@ func (r *Registry) Made(name string) {
 func (r *Registry) Gone(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.closing, name)
 	if e := r.byName[name]; e != nil {
-		e.made = false // it is wanted again; its own reconcile is on the way
+		e.made = false // it is wanted again
+		r.newFeed.Add(name)
+		r.settle(e)
 		return
 	}
 	for _, key := range r.leaving[name] {
@@ -134,16 +145,15 @@ func (r *Registry) Gone(name string) {
 	delete(r.leaving, name)
 }
 
-// settle wakes who has waited for the group, if nothing is lacking any more.
+// settle wakes who has waited for the group, if there is nothing to wait for any more.
 func (r *Registry) settle(e *entry) {
-	if !e.made || len(e.lacking) > 0 {
+	if len(e.waiting) == 0 || r.lacks(e) != "" {
 		return
 	}
-	for u := range e.users {
-		if u.waiting {
-			r.userFeed.Add(u.owner.String())
-		}
+	for u := range e.waiting {
+		r.userFeed.Add(u.owner.String())
 	}
+	clear(e.waiting)
 }
 
 // open finds or makes the entry of a selector.
@@ -153,7 +163,7 @@ func (r *Registry) open(s Selector) (*entry, error) {
 	}
 	e := &entry{
 		Selector: s, name: s.Name(), members: map[*pod]int32{}, lacking: map[*pod]struct{}{}, users: map[*user]struct{}{},
-		counted: map[*user]struct{}{}, numbers: map[int32]int{},
+		waiting: map[*user]struct{}{}, counted: map[*user]struct{}{}, numbers: map[int32]int{},
 	}
 	var err error
 	if e.namespaces, err = labels.Parse(s.Namespaces); err != nil {
@@ -172,7 +182,7 @@ func (r *Registry) open(s Selector) (*entry, error) {
 	}
 	if !e.virtual() {
 		r.byName[e.name] = e
-		r.groupFeed.Add(e.name)
+		r.newFeed.Add(e.name)
 	}
 	return e, nil
 }
@@ -212,6 +222,7 @@ func (r *Registry) shut(e *entry) {
 	}
 	if !e.virtual() {
 		delete(r.byName, e.name)
+		r.closing[e.name] = struct{}{}
 		r.groupFeed.Add(e.name)
 	}
 }

@@ -9,10 +9,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/woven-cni/woven/pkg/fuzztest"
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
 var owner = ovs.Owner{Feature: "networkpolicy", Key: "shop/db"}
@@ -30,7 +33,19 @@ func thePod(app string, ports ...group.NamedPort) group.Pod {
 
 func inShop(app string) group.Selector { return group.Selector{Namespace: "shop", Pods: "app=" + app} }
 
-func TestPolicyWaitsForItsPods(t *testing.T) {
+// lacking is what a group lacks, in a word for the row and the names of pods.
+func lacking(r *group.Registry, s group.Selector) []string {
+	var out []string
+	for _, l := range r.Lacking(s) {
+		out = append(out, l.Name())
+		for _, p := range l.Pods {
+			out = append(out, p.String())
+		}
+	}
+	return out
+}
+
+func TestPolicyBringsItsPods(t *testing.T) {
 	r := group.NewRegistry()
 	r.SetNamespace("shop", nil)
 	pod := thePod("db")
@@ -41,21 +56,26 @@ func TestPolicyWaitsForItsPods(t *testing.T) {
 	// The pod's transaction is under way without the group that now comes.
 	db := inShop("db")
 	if must(r.Use(owner, db)) == "" {
-		t.Error("the policy does not wait for a group without a row")
-	}
-	r.Made(db.Name())
-	if must(r.Use(owner, db)) == "" {
 		t.Error("the policy does not wait for a pod whose port is about to come without the group")
 	}
 	r.Joined(pod.Key, nil)
-	if must(r.Use(owner, db)) == "" {
-		t.Error("the policy does not wait for a pod that has a port outside the group")
+	if lacks := must(r.Use(owner, db)); lacks != "" {
+		t.Errorf("the policy waits for %s, which it could bring along", lacks)
+	}
+	lacks := r.Lacking(db)
+	if len(lacks) != 1 || lacks[0].Selector != db || !slices.Equal(lacks[0].Pods, []types.NamespacedName{pod.Key}) {
+		t.Fatalf("the group lacks %v, and should lack its row and the pod", lacks)
+	}
+	r.Brought(lacks, false)
+	if got := lacking(r, db); len(got) != 2 {
+		t.Errorf("after a transaction that failed the group lacks %v", got)
+	}
+	r.Brought(lacks, true)
+	if got := lacking(r, db); len(got) > 0 {
+		t.Errorf("the group lacks %v although all has been brought", got)
 	}
 	if groups, _ = r.Place(pod); !slices.Equal(groups, []string{db.Name()}) {
 		t.Errorf("the pod is in %v", groups)
-	}
-	if must(r.Use(owner, db)) == "" {
-		t.Error("the policy does not wait for the transaction")
 	}
 	r.Joined(pod.Key, groups)
 	if lacks := must(r.Use(owner, db)); lacks != "" {
@@ -63,6 +83,51 @@ func TestPolicyWaitsForItsPods(t *testing.T) {
 	}
 	if pods, nodes := r.Count(db); pods != 1 || nodes != 1 {
 		t.Errorf("%d pods on %d nodes", pods, nodes)
+	}
+}
+
+// A row that is being removed would take along what a policy puts into it.
+func TestPolicyWaitsForTheFormerGroup(t *testing.T) {
+	r := group.NewRegistry()
+	r.SetNamespace("shop", nil)
+	db := inShop("db")
+	for _, end := range []func(string){r.Gone, r.Made} {
+		must(r.Use(owner, db))
+		r.Brought(r.Lacking(db), true)
+		r.Keep(owner, group.Selector{})
+		if must(r.Use(owner, db)) == "" {
+			t.Error("the policy does not wait for the removal that is on the way")
+		}
+		end(db.Name())
+		if lacks := must(r.Use(owner, db)); lacks != "" {
+			t.Errorf("the policy waits for %s", lacks)
+		}
+	}
+}
+
+// A pod that left the group while a policy brought it along has to be looked at.
+func TestPodLeavesWhileItIsBrought(t *testing.T) {
+	r := group.NewRegistry()
+	r.SetNamespace("shop", nil)
+	pod, db := thePod("db"), inShop("db")
+	r.Place(pod)
+	r.Joined(pod.Key, nil)
+	must(r.Use(owner, db))
+	lacks := r.Lacking(db)
+	groups, _ := r.Place(thePod("web"))
+	r.Joined(pod.Key, groups)
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[ctrl.Request]())
+	defer queue.ShutDown()
+	if err := (&reconcile.FeedSource{Feed: r.Pods(), Enqueue: reconcile.Queue}).Start(t.Context(), queue); err != nil {
+		t.Fatal(err)
+	}
+	for queue.Len() > 0 {
+		key, _ := queue.Get()
+		queue.Done(key)
+	}
+	r.Brought(lacks, true)
+	if queue.Len() != 1 {
+		t.Error("nobody looks at the pod that is in a group it does not belong to")
 	}
 }
 
@@ -214,8 +279,19 @@ func FuzzRegistry(f *testing.F) {
 				if _, err := r.Use(user, s); err != nil {
 					t.Fatal(err)
 				}
-				if c.Pick(2) == 1 {
+				switch c.Pick(4) {
+				case 0:
 					r.Made(s.Name())
+				case 1:
+					lacks := r.Lacking(s)
+					for _, l := range lacks {
+						for _, key := range l.Pods {
+							joined[key] = append(joined[key], s.Name())
+						}
+					}
+					r.Brought(lacks, true)
+				case 2:
+					r.Brought(r.Lacking(s), false)
 				}
 			default:
 				if n := len(uses[user]); n > 0 {
@@ -235,12 +311,20 @@ func FuzzRegistry(f *testing.F) {
 		}
 		for s := range used {
 			r.Made(s.Name())
-			lacks := false
+			var lacks []string
 			for key, p := range pods {
-				lacks = lacks || joined[key] != nil && matches(s, p, namespaces) && s.Port != selectors[7].Port && !slices.Contains(joined[key], s.Name())
+				if joined[key] != nil && matches(s, p, namespaces) && s.Port != selectors[7].Port && !slices.Contains(joined[key], s.Name()) {
+					lacks = append(lacks, key.String())
+				}
 			}
-			if got := must(r.Use(owner, s)); (got != "") != lacks {
-				t.Errorf("%s lacks %q, and should lack something: %t", s, got, lacks)
+			if slices.Sort(lacks); len(lacks) > 0 {
+				lacks = append([]string{s.Name()}, lacks...)
+			}
+			if got := must(r.Use(owner, s)); got != "" {
+				t.Errorf("a policy waits for %s although nothing is under way", got)
+			}
+			if got := lacking(r, s); !slices.Equal(got, lacks) {
+				t.Errorf("%s lacks %q, and should lack %q", s, got, lacks)
 			}
 		}
 		for key, p := range pods {

@@ -24,8 +24,26 @@ type Exact struct {
 	Values []string
 }
 
+// Need is a row of another owner that has to be there, and to have these members, when the rows that rely on it come.
+// What is missing of it comes in the same transaction. Its own owner, and those of the members, want the same and find it
+// done; for who needed it, nothing is taken back.
+type Need struct {
+	// Owner, Sym and Model are the row as its own owner makes it.
+	Owner Owner
+	Sym   Sym
+	Model Model
+	// Set is a set of the row that rows join by themselves, and Members are the rows that have to be in it. Those that do
+	// not exist are left out.
+	Set     Set
+	Members []Sym
+}
+
 // Desired is all that one owner wants. The zero Desired deletes everything the owner has.
-type Desired struct{ Rows []Row }
+type Desired struct {
+	Rows []Row
+	// Needs are rows of others that these rely on.
+	Needs []Need
+}
 
 // Add wants one row more.
 func (d *Desired) Add(sym Sym, model Model) Added {

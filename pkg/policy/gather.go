@@ -53,6 +53,7 @@ func (f *feature) selectPods(in *In) error {
 	if lacks != "" {
 		return &reconcile.Wait{For: lacks}
 	}
+	in.Lacking = f.Groups.Lacking(in.Groups...)
 	return nil
 }
 

@@ -33,6 +33,7 @@ type status struct {
 }
 
 func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
+	f.Groups.Brought(in.Lacking, out.Programmed())
 	if out.Programmed() {
 		f.Groups.Keep(in.Owner, in.Policy.Subject, in.Groups...)
 	}

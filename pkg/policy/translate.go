@@ -12,6 +12,7 @@ import (
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/vpc"
 )
@@ -26,8 +27,9 @@ type In struct {
 	Policy Policy
 	// Numbers are what pods mean by the names of ports, by their selector with the name and without a number.
 	Numbers map[group.Selector][]int32
-	// Groups are all selectors that the rows rely on.
-	Groups []group.Selector
+	// Groups are all selectors that the rows rely on, and Lacking is what their groups lack.
+	Groups  []group.Selector
+	Lacking []group.Lack
 	// Hosts are the cluster's nodes. Their processes reach pods from addresses of the join subnet, which no user knows.
 	Hosts []Host
 	// Problems are what Parse found.
@@ -46,6 +48,9 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	t := translation{In: in}
 	if in.Object == nil || len(in.Problems.Blocking()) > 0 {
 		return t.want, in.Problems
+	}
+	for _, l := range in.Lacking {
+		t.want.Needs = append(t.want.Needs, l.Need(pod.Port))
 	}
 	t.direction(ingress, in.Policy.Ingress)
 	t.direction(egress, in.Policy.Egress)

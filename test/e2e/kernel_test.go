@@ -151,12 +151,12 @@ func (b *kernelBed) traffic(t *testing.T) {
 	}
 }
 
-// throughput sends some megabytes over TCP and returns iperf3's last word. TCP finds every wrong checksum, and iperf3
+// throughput sends over TCP for some seconds and returns iperf3's last word. TCP finds every wrong checksum, and iperf3
 // fails when nothing arrives.
 func throughput(t *testing.T, ns *framework.Namespace, from, to *corev1.Pod) string {
 	t.Helper()
 	ns.Run(to, "iperf3", "--server", "--one-off", "--daemon")
-	out := ns.Run(from, "timeout", "60", "iperf3", "--bytes=20M", "--client="+to.Status.PodIP)
+	out := ns.Run(from, "timeout", "60", "iperf3", "--time=3", "--client="+to.Status.PodIP)
 	i := strings.LastIndex(out, "receiver")
 	if i < 0 {
 		t.Fatalf("iperf3 says %s", out)

@@ -20,6 +20,9 @@ type Memory struct {
 // finds by UUID or by owner. With rows missing there is no plan.
 func Diff(want *Want, have *cache.Cache, before Memory) (Plan, []ovs.Ref, error) {
 	d := differ{want: want, have: have, before: before, owned: have.Owned(want.owner)}
+	for _, n := range want.needs {
+		d.supply(n)
+	}
 	for _, w := range want.rows {
 		if err := d.row(w); err != nil {
 			return Plan{}, nil, err
@@ -84,16 +87,16 @@ func (d *differ) need(w *wanted) {
 			continue
 		}
 		c.References(w.model, func(id string) {
-			if d.want.byUUID[id] == nil && !d.have.Has(c.Ref, id) {
+			if !d.want.brings(id) && !d.have.Has(c.Ref, id) {
 				d.miss(ovs.Ref{Table: c.Ref, UUID: id})
 			}
 		})
 	}
 	for _, m := range w.members {
-		if d.want.byUUID[m.Parent] == nil && !d.have.Has(m.Column.Table.Name, m.Parent) {
+		if !d.want.brings(m.Parent) && !d.have.Has(m.Column.Table.Name, m.Parent) {
 			d.miss(ovs.Ref{Table: m.Column.Table.Name, Sym: m.ParentSym, UUID: m.Parent})
 		}
-		if m.MemberSym != "" && d.want.byUUID[m.Value] == nil && !d.have.Has(m.Column.Ref, m.Value) {
+		if m.MemberSym != "" && !d.want.brings(m.Value) && !d.have.Has(m.Column.Ref, m.Value) {
 			d.miss(ovs.Ref{Table: m.Column.Ref, Sym: m.MemberSym, UUID: m.Value})
 		}
 	}

@@ -51,6 +51,14 @@ func randomWant(c *fuzztest.Choices) (ovs.Owner, ovs.Desired) {
 		if c.Pick(2) == 1 {
 			want.Add(ovs.Sym("own/"+key), &nb.AddressSet{Name: "o" + key}).Exactly(ovs.SetAddresses, randomSet(c)...)
 		}
+		for i := range c.Pick(3) {
+			need := ovs.Need{Owner: ovs.Owner{Feature: "parent", Key: fmt.Sprint(i)}, Sym: ovs.Sym(fmt.Sprint("group/", i)),
+				Model: &nb.PortGroup{Name: fmt.Sprint("g", i)}, Set: ovs.GroupPorts}
+			for p := range c.Pick(4) {
+				need.Members = append(need.Members, ovs.Sym(fmt.Sprint("port/", p)))
+			}
+			want.Needs = append(want.Needs, need)
+		}
 		return o, want
 	default:
 		o := ovs.Owner{Feature: "pod", Key: key}
@@ -279,6 +287,16 @@ func checkSets(t *testing.T, f server, r *Want) {
 	for m := range claims {
 		if !f.Contains(m) {
 			t.Fatalf("%s: %s lacks %s", r.owner, m.Column, m.Value)
+		}
+	}
+	for _, n := range r.needs {
+		if have := f.Row(n.row.table, n.row.uuid); have == nil || have.IDs().Owner() != n.row.ids.Owner() {
+			t.Fatalf("%s: the row %s, which it needs, is not there as its owner makes it", r.owner, n.row.sym)
+		}
+		for _, m := range n.members {
+			if f.Has(m.Column.Ref, m.Value) && !f.Contains(m.Claim) {
+				t.Fatalf("%s: %s lacks %s, which it needs there", r.owner, n.row.sym, m.MemberSym)
+			}
 		}
 	}
 	surplus := func(m record.Claim) {

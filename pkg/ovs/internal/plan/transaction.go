@@ -96,6 +96,9 @@ func (t *txn) guardName(c change) {
 }
 
 func (t *txn) insert(c change) {
+	if t.inserted[c.uuid] {
+		return // a row that two plans need
+	}
 	t.guardName(c)
 	t.inserted[c.uuid] = true
 	b := []byte(`{"op":"insert","table":"` + c.table.Name + `","uuid":"` + c.uuid + `","row":{`)

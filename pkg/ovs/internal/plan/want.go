@@ -18,6 +18,8 @@ type Want struct {
 	owner  ovs.Owner
 	rows   []*wanted
 	byUUID map[string]*wanted
+	needs  []need
+	needed map[string]bool // rows of others, by UUID
 }
 
 // wanted is a Row with everything looked up.
@@ -56,6 +58,7 @@ func Resolve(db *schema.Database, owner ovs.Owner, want ovs.Desired) (*Want, err
 		out.rows = append(out.rows, w)
 		out.byUUID[w.uuid] = w
 	}
+	errs = append(errs, out.resolveNeeds(want.Needs)...)
 	errs = append(errs, out.checkChildren()...)
 	if len(errs) == 0 {
 		errs = append(errs, out.writeIDs()...)
