@@ -33,7 +33,7 @@ func StartCluster(t testing.TB) *Cluster {
 		s := &Server{t: t, dir: home, binary: Program(t, "ovsdb-server")}
 		db := filepath.Join(home, "db")
 		if i == 0 {
-			Run(t, "ovsdb-tool", "create-cluster", db, filepath.Join(repository(t), "pkg/ovs/schema/ovn-nb.ovsschema"), raft(0))
+			Run(t, "ovsdb-tool", "create-cluster", db, Schema(t, "ovn-nb"), raft(0))
 		} else {
 			Run(t, "ovsdb-tool", "join-cluster", db, "OVN_Northbound", raft(i), raft(0))
 		}

@@ -34,7 +34,7 @@ type Server struct {
 // Start runs a server with an empty northbound database until the test ends.
 func Start(t testing.TB) *Server { return StartSchema(t, "ovn-nb") }
 
-// StartSchema runs a server with an empty database of one of the schemas in pkg/ovs/schema.
+// StartSchema runs a server with an empty database of a schema that Schema knows.
 func StartSchema(t testing.TB, schema string) *Server {
 	t.Helper()
 	// Unix socket paths are short, and t.TempDir's are not.
@@ -130,10 +130,23 @@ func (s *Server) Ctl(args ...string) string {
 	return Run(s.t, "ovn-nbctl", append([]string{"--db=" + s.Endpoint(), "--no-leader-only"}, args...)...)
 }
 
-// Schema is the file of a schema in pkg/ovs/schema: "ovn-nb", "ovn-sb" or "vswitch".
+// Schema is the file of a schema, "ovn-nb", "ovn-sb" or "vswitch": the one that comes with the programs, which may be newer
+// than what our models are made of, else that.
 func Schema(t testing.TB, name string) string {
 	t.Helper()
+	share := "ovn"
+	if name == "vswitch" {
+		share = "openvswitch"
+	}
+	if path := filepath.Join(repository(t), ".sandbox/ovn/root/usr/share", share, name+".ovsschema"); readable(path) {
+		return path
+	}
 	return filepath.Join(repository(t), "pkg/ovs/schema", name+".ovsschema")
+}
+
+func readable(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // Program finds a program of OVS or OVN: where `make deps` puts those of the images' Debian release, else in PATH.
