@@ -1,11 +1,12 @@
-// Package policyapi is the conformance suite of sigs.k8s.io/network-policy-api as a test program. The tests, their
-// manifests and their time limits are upstream's, unchanged.
+// Package policyapi is the conformance suite of sigs.k8s.io/network-policy-api as a test program. The tests and their
+// manifests are upstream's, unchanged. So are the time limits, but for machines that are emulated.
 package policyapi
 
 import (
 	"flag"
 	"os"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/kubernetes"
@@ -14,6 +15,7 @@ import (
 	api "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	report "sigs.k8s.io/network-policy-api/conformance/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/conformance/tests"
+	timeout "sigs.k8s.io/network-policy-api/conformance/utils/config"
 	"sigs.k8s.io/network-policy-api/conformance/utils/suite"
 	"sigs.k8s.io/yaml"
 )
@@ -21,6 +23,7 @@ import (
 var (
 	kubeconfig = flag.String("kubeconfig", os.Getenv("KUBECONFIG"), "the cluster's kubeconfig")
 	version    = flag.String("woven-version", "", "the version that the report names")
+	patience   = flag.Int("patience", 1, "how many times as long as by default to wait for pods, and for what a call should find")
 	output     = flag.String("report", "", "file for the report that upstream collects")
 )
 
@@ -41,9 +44,12 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	limits := timeout.DefaultTimeoutConfig()
+	limits.NamespacesMustBeReady *= time.Duration(*patience)
+	limits.PokeTimeout *= time.Duration(*patience)
 	s, err := suite.NewConformanceProfileTestSuite(suite.ConformanceProfileOptions{
 		Options: suite.Options{
-			Client: c, ClientSet: set, KubeConfig: *config,
+			Client: c, ClientSet: set, KubeConfig: *config, TimeoutConfig: limits,
 			CleanupBaseResources: true, SupportedFeatures: suite.AllFeatures.Clone(),
 		},
 		Implementation: report.Implementation{

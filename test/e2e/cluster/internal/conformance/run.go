@@ -77,10 +77,16 @@ func (r Runner) kubernetes(ctx context.Context, s Suite, out string) ([]Spec, er
 	return readReport(filepath.Join(out, "report.json"), s, both(focus...))
 }
 
+// emulated is how many times as long to wait on machines that are emulated, where it takes seconds to start a command in a pod.
+const emulated = "6"
+
 // policyAPI runs the conformance suite of network-policy-api.
 func (r Runner) policyAPI(ctx context.Context, s Suite, out string) ([]Spec, error) {
 	args := []string{"-test.v", "-test.timeout=90m", "-kubeconfig=" + r.Kubeconfig, "-woven-version=" + r.Version,
 		"-report=" + filepath.Join(out, "report.yaml")}
+	if s.OwnKernel {
+		args = append(args, "-patience="+emulated)
+	}
 	if focus := cmp.Or(r.Focus, s.Focus); focus != "" {
 		args = append(args, "-test.run=TestConformance/"+focus)
 	}
