@@ -52,8 +52,10 @@ func randomWant(c *fuzztest.Choices) (ovs.Owner, ovs.Desired) {
 			want.Add(ovs.Sym("own/"+key), &nb.AddressSet{Name: "o" + key}).Exactly(ovs.SetAddresses, randomSet(c)...)
 		}
 		for i := range c.Pick(3) {
-			need := ovs.Need{Owner: ovs.Owner{Feature: "parent", Key: fmt.Sprint(i)}, Sym: ovs.Sym(fmt.Sprint("group/", i)),
-				Model: &nb.PortGroup{Name: fmt.Sprint("g", i)}, Set: ovs.GroupPorts}
+			need := ovs.Need{
+				Owner: ovs.Owner{Feature: "parent", Key: fmt.Sprint(i)}, Sym: ovs.Sym(fmt.Sprint("group/", i)),
+				Model: &nb.PortGroup{Name: fmt.Sprint("g", i)}, Set: ovs.GroupPorts,
+			}
 			for p := range c.Pick(4) {
 				need.Members = append(need.Members, ovs.Sym(fmt.Sprint("port/", p)))
 			}
