@@ -134,7 +134,11 @@ func (r *Registry) Gone(name string) {
 	defer r.mu.Unlock()
 	delete(r.closing, name)
 	if e := r.byName[name]; e != nil {
-		e.made = false // it is wanted again
+		e.made = false // it is wanted again, and its row went with all who were in it
+		for p := range e.members {
+			delete(p.joined, name)
+			r.weighIn(p, e)
+		}
 		r.newFeed.Add(name)
 		r.settle(e)
 		return

@@ -105,6 +105,23 @@ func TestPolicyWaitsForTheFormerGroup(t *testing.T) {
 	}
 }
 
+// A group that is used again while its row is removed lacks all its pods, whatever they had joined before.
+func TestGroupIsUsedAgainWhileItGoes(t *testing.T) {
+	r := group.NewRegistry()
+	r.SetNamespace("shop", nil)
+	pod, db := thePod("db"), inShop("db")
+	r.Place(pod)
+	r.Joined(pod.Key, nil)
+	must(r.Use(owner, db))
+	r.Brought(r.Lacking(db), true)
+	r.Keep(owner, group.Selector{})
+	must(r.Use(owner, db))
+	r.Gone(db.Name())
+	if got := lacking(r, db); !slices.Equal(got, []string{db.Name(), pod.Key.String()}) {
+		t.Errorf("the group lacks %v, and should lack its row and the pod", got)
+	}
+}
+
 // A pod that left the group while a policy brought it along has to be looked at.
 func TestPodLeavesWhileItIsBrought(t *testing.T) {
 	r := group.NewRegistry()
