@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -16,14 +18,19 @@ import (
 // FeatureName is the Owner.Feature of the groups' rows. The key is the name.
 const FeatureName = "group"
 
-// patience is how long a group without a row is left to the policy that uses it, which brings the row along with its own.
-const patience = time.Second
+const (
+	// patience is how long a group without a row is left to the policy that uses it, which brings the row along with its own.
+	patience = time.Second
+	// linger is how long a group without users keeps its row at least, and twice of it at most. Policies that are edited
+	// or made anew often want it again, and would have to wait for its removal.
+	linger = 10 * time.Second
+)
 
 // In is all that a group's row depends on.
 type In struct {
 	// Name is the row's.
 	Name string
-	// Used is false when no policy selects like this any more.
+	// Used is false when no policy has selected like this for a while.
 	Used bool
 	// Selector says which pods belong to it.
 	Selector Selector
@@ -36,6 +43,7 @@ func Feature(r *Registry) reconcile.Feature[In] {
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: &r.groupFeed, Enqueue: reconcile.Queue},
 			&reconcile.FeedSource{Feed: &r.newFeed, Enqueue: reconcile.QueueAfter(patience)},
+			&reconcile.FeedSource{Feed: &r.idleFeed, Enqueue: queueTogether},
 		},
 		Workers: 8,
 		Gather: func(ctx context.Context, _ client.Reader, key types.NamespacedName) (In, error) {
@@ -43,7 +51,7 @@ func Feature(r *Registry) reconcile.Feature[In] {
 			if err := r.AwaitSeed(ctx); err != nil {
 				return in, err
 			}
-			in.Selector, in.Used = r.Lookup(in.Name)
+			in.Selector, in.Used = r.Review(in.Name)
 			return in, nil
 		},
 		Translate: Translate,
@@ -58,6 +66,13 @@ func Feature(r *Registry) reconcile.Feature[In] {
 			return nil
 		},
 	}
+}
+
+// queueTogether has groups without users looked at in common, once in each span of linger: where northd knows no better
+// than to compute all flows for the end of a group, it does so once for all of them.
+func queueTogether(queue workqueue.TypedRateLimitingInterface[ctrl.Request], name string) {
+	now := time.Now()
+	queue.AddAfter(reconcile.Request(name), now.Truncate(linger).Add(2*linger).Sub(now))
 }
 
 // Translate makes the row of one group. Its ports are the pods' to write, its ACLs the policies'.

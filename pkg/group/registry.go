@@ -28,10 +28,10 @@ type Registry struct {
 	leaving    map[string][]types.NamespacedName // pods to look at when the row of this name has gone
 	closing    map[string]struct{}               // names of rows that may be about to be removed
 
-	// podFeed has the pods whose groups are others than before, groupFeed the groups to be made or removed, newFeed those
-	// that a policy should bring along; userFeed has the policies that can go on or must resolve their ports again, countFeed
-	// those whose pods have come or gone.
-	podFeed, groupFeed, newFeed, userFeed, countFeed reconcile.Feed
+	// podFeed has the pods whose groups are others than before, groupFeed the groups whose rows are to be looked at, newFeed
+	// those that a policy should bring along, idleFeed those that nobody uses any more; userFeed has the policies that can go on
+	// or must resolve their ports again, countFeed those whose pods have come or gone.
+	podFeed, groupFeed, newFeed, idleFeed, userFeed, countFeed reconcile.Feed
 }
 
 // namespace is a namespace, or the pods of one that is not known yet.
@@ -97,14 +97,20 @@ func (r *Registry) Users() *reconcile.Feed { return &r.userFeed }
 // Counts has the owners whose subject has other pods than before.
 func (r *Registry) Counts() *reconcile.Feed { return &r.countFeed }
 
-// Lookup finds the selector of a group that is in use.
-func (r *Registry) Lookup(name string) (Selector, bool) {
+// Review finds the selector of a group that is to have a row. One that nobody uses any more ends here: its row is to be
+// removed, and Made or Gone has to follow.
+func (r *Registry) Review(name string) (Selector, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e := r.byName[name]; e != nil {
-		return e.Selector, true
+	e := r.byName[name]
+	if e == nil {
+		return Selector{}, false
 	}
-	return Selector{}, false
+	if len(e.users) == 0 {
+		r.shut(e)
+		return Selector{}, false
+	}
+	return e.Selector, true
 }
 
 // Made says that the row of a group exists.
@@ -144,6 +150,9 @@ func (r *Registry) Gone(name string) {
 		return
 	}
 	for _, key := range r.leaving[name] {
+		if p := r.pods[key]; p != nil {
+			delete(p.joined, name) // whoever wants the group again must not count on it
+		}
 		r.podFeed.Add(reconcile.Key(key))
 	}
 	delete(r.leaving, name)
@@ -227,7 +236,6 @@ func (r *Registry) shut(e *entry) {
 	if !e.virtual() {
 		delete(r.byName, e.name)
 		r.closing[e.name] = struct{}{}
-		r.groupFeed.Add(e.name)
 	}
 }
 

@@ -95,6 +95,7 @@ func TestPolicyWaitsForTheFormerGroup(t *testing.T) {
 		must(r.Use(owner, db))
 		r.Brought(r.Lacking(db), true)
 		r.Keep(owner, group.Selector{})
+		r.Review(db.Name())
 		if must(r.Use(owner, db)) == "" {
 			t.Error("the policy does not wait for the removal that is on the way")
 		}
@@ -105,20 +106,46 @@ func TestPolicyWaitsForTheFormerGroup(t *testing.T) {
 	}
 }
 
-// A group that is used again while its row is removed lacks all its pods, whatever they had joined before.
+// A group that is used again while its row is removed, or right after it, lacks all its pods, whatever they had joined before.
 func TestGroupIsUsedAgainWhileItGoes(t *testing.T) {
+	for name, again := range map[string]func(r *group.Registry, db group.Selector){
+		"while": func(r *group.Registry, db group.Selector) { must(r.Use(owner, db)); r.Gone(db.Name()) },
+		"after": func(r *group.Registry, db group.Selector) { r.Gone(db.Name()); must(r.Use(owner, db)) },
+	} {
+		r := group.NewRegistry()
+		r.SetNamespace("shop", nil)
+		pod, db := thePod("db"), inShop("db")
+		r.Place(pod)
+		r.Joined(pod.Key, nil)
+		must(r.Use(owner, db))
+		r.Brought(r.Lacking(db), true)
+		r.Keep(owner, group.Selector{})
+		r.Review(db.Name())
+		again(r, db)
+		if got := lacking(r, db); !slices.Equal(got, []string{db.Name(), pod.Key.String()}) {
+			t.Errorf("%s it goes: the group lacks %v, and should lack its row and the pod", name, got)
+		}
+	}
+}
+
+// Between two policies that select alike, a group without users is as good as one in use.
+func TestIdleGroupStaysReady(t *testing.T) {
 	r := group.NewRegistry()
 	r.SetNamespace("shop", nil)
 	pod, db := thePod("db"), inShop("db")
-	r.Place(pod)
-	r.Joined(pod.Key, nil)
 	must(r.Use(owner, db))
 	r.Brought(r.Lacking(db), true)
 	r.Keep(owner, group.Selector{})
-	must(r.Use(owner, db))
-	r.Gone(db.Name())
-	if got := lacking(r, db); !slices.Equal(got, []string{db.Name(), pod.Key.String()}) {
-		t.Errorf("the group lacks %v, and should lack its row and the pod", got)
+	groups, _ := r.Place(pod)
+	r.Joined(pod.Key, groups)
+	if lacks := must(r.Use(owner, db)); lacks != "" {
+		t.Errorf("the policy waits for %s", lacks)
+	}
+	if got := lacking(r, db); len(got) > 0 {
+		t.Errorf("the group lacks %v", got)
+	}
+	if _, used := r.Review(db.Name()); !used {
+		t.Error("the group ends although it is used again")
 	}
 }
 
@@ -203,14 +230,14 @@ func TestGroupsGoWithTheirLastUser(t *testing.T) {
 	must(r.Use(owner, db, web))
 	must(r.Use(other, db))
 	r.Keep(owner, web, web)
-	if _, used := r.Lookup(db.Name()); !used {
+	if _, used := r.Review(db.Name()); !used {
 		t.Error("the group is gone although another policy uses it")
 	}
 	r.Keep(other, group.Selector{})
-	if _, used := r.Lookup(db.Name()); used {
+	if _, used := r.Review(db.Name()); used {
 		t.Error("the group is there although nobody uses it")
 	}
-	if _, used := r.Lookup(web.Name()); !used {
+	if _, used := r.Review(web.Name()); !used {
 		t.Error("the group of the other selector is gone")
 	}
 }
@@ -264,7 +291,7 @@ func FuzzRegistry(f *testing.F) {
 			ns := fmt.Sprint("n", c.Pick(3))
 			key := types.NamespacedName{Namespace: ns, Name: fmt.Sprint("p", c.Pick(3))}
 			user := ovs.Owner{Feature: "networkpolicy", Key: fmt.Sprint("u", c.Pick(3))}
-			switch c.Pick(7) {
+			switch c.Pick(8) {
 			case 0:
 				namespaces[ns] = map[string]string{"team": fmt.Sprint("t", c.Pick(2))}
 				r.SetNamespace(ns, namespaces[ns])
@@ -310,7 +337,7 @@ func FuzzRegistry(f *testing.F) {
 				case 2:
 					r.Brought(r.Lacking(s), false)
 				}
-			default:
+			case 6:
 				if n := len(uses[user]); n > 0 {
 					uses[user] = uses[user][n-1:]
 					if c.Pick(2) == 1 {
@@ -318,7 +345,12 @@ func FuzzRegistry(f *testing.F) {
 					}
 				}
 				r.Keep(user, group.Selector{}, uses[user]...)
+			case 7:
+				r.Review(selectors[c.Pick(len(selectors))].Name())
 			}
+		}
+		for _, s := range selectors {
+			r.Review(s.Name())
 		}
 		used := map[group.Selector]bool{}
 		for _, list := range uses {

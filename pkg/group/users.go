@@ -124,7 +124,7 @@ func (r *Registry) Brought(lacks []Lack, done bool) {
 }
 
 // Keep says that an owner's rows use these selectors and no others, and which of them is its subject, whose pods are
-// counted. Groups that nobody uses any more go.
+// counted. Groups that nobody uses any more are left for a while, ready for who wants them again.
 func (r *Registry) Keep(owner ovs.Owner, subject Selector, selectors ...Selector) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -145,8 +145,12 @@ func (r *Registry) Keep(owner ovs.Owner, subject Selector, selectors ...Selector
 		delete(e.users, u)
 		delete(e.waiting, u)
 		delete(e.counted, u)
-		if len(e.users) == 0 {
+		switch {
+		case len(e.users) > 0:
+		case e.virtual():
 			r.shut(e)
+		default:
+			r.idleFeed.Add(e.name)
 		}
 	}
 	if len(u.uses) == 0 {

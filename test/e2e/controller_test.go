@@ -171,8 +171,9 @@ func TestForeignRowsStay(t *testing.T) {
 // Pods come and go by difference: northd does not compute everything anew for one.
 func TestPodsCostNoRecompute(t *testing.T) {
 	ns := cluster.Namespace(t, nil)
-	// The first pod of a switch, and its neighbours, are settled before the count begins.
+	// The first pod of a switch, and its neighbours, are settled before the count begins, and what policies leave is gone.
 	ns.Start(framework.Idle("settled-here", framework.On(here)), framework.Idle("settled-there", framework.On(there)))
+	awaitNoIdleGroups(t, cluster.Northbound(t))
 	must(t, cluster.Synced(within(t, time.Minute, "the sync")))
 	before := do[map[string]int](t)(cluster.Recomputes(t.Context()))
 	var pods []*corev1.Pod

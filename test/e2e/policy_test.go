@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/test/e2e/framework"
 )
 
@@ -328,7 +330,8 @@ func TestPolicyBeforeFirstPacket(t *testing.T) {
 
 // What northd computes anew for policies is what OVN 25.03 cannot do by the difference: docs/adr/0007 has the budget.
 func TestPolicyRecomputes(t *testing.T) {
-	ns := cluster.Namespace(t, nil)
+	ns, db := cluster.Namespace(t, nil), cluster.Northbound(t)
+	awaitNoIdleGroups(t, db)
 	ns.Start(framework.Idle("server", framework.On(here)), framework.Idle("friend", framework.On(here)))
 	p := ingressTo("server", letIn(podPeer("app", "friend")))
 	for _, step := range []struct {
@@ -349,10 +352,15 @@ func TestPolicyRecomputes(t *testing.T) {
 			ns.Start(more...)
 			ns.Stop(more...)
 		}},
-		// The ACLs go first, and then each of the groups.
-		{"the end of the policy", 1 + 2, func() {
+		{"the end of the policy", 1, func() {
 			must(t, cluster.Delete(t.Context(), p))
+			must(t, db.Await(within(t, 10*time.Second, "the end of the policy's rows"), func() bool {
+				acls, err := framework.Rows(db, func(a *nb.ACL) bool { return strings.Contains(fmt.Sprint(a.ExternalIDs), ns.Name) })
+				return err == nil && len(acls) == 0
+			}))
 		}},
+		// One of them goes, and those that wait meanwhile go together.
+		{"the end of its groups", 2, func() { awaitNoIdleGroups(t, db) }},
 	} {
 		must(t, cluster.Synced(within(t, time.Minute, "the sync")))
 		before := do[map[string]int](t)(cluster.Recomputes(t.Context()))
@@ -367,4 +375,16 @@ func TestPolicyRecomputes(t *testing.T) {
 			t.Errorf("%s: the logical flows were computed anew %d times, and %d is the most", step.name, n, step.lflow)
 		}
 	}
+}
+
+// awaitNoIdleGroups waits until groups are gone that no policy uses any more, which costs northd something.
+func awaitNoIdleGroups(t *testing.T, db *framework.Northbound) {
+	t.Helper()
+	must(t, db.Await(within(t, 30*time.Second, "the end of groups that nobody uses"), func() bool {
+		groups, errGroups := framework.Rows(db, func(g *nb.PortGroup) bool { return strings.HasPrefix(g.Name, "g_") })
+		acls, errACLs := framework.Rows(db, func(*nb.ACL) bool { return true })
+		return errGroups == nil && errACLs == nil && !slices.ContainsFunc(groups, func(g nb.PortGroup) bool {
+			return !slices.ContainsFunc(acls, func(a nb.ACL) bool { return strings.Contains(a.Match, g.Name) })
+		})
+	}))
 }

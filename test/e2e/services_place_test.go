@@ -167,6 +167,7 @@ func TestEndpointsCostOneChange(t *testing.T) {
 		rows, err := framework.Rows(db, func(v *nb.ChassisTemplateVar) bool { return len(v.Variables) == 1 })
 		return err == nil && len(rows) == len(cluster.Nodes)
 	}))
+	awaitNoIdleGroups(t, db)
 	must(t, cluster.Synced(t.Context()))
 	before, writes := do[map[string]int](t)(cluster.Recomputes(t.Context())), len(db.Writes())
 	const events = 5

@@ -47,7 +47,7 @@ func run(ctx context.Context, policies, blocks, rounds int) (err error) {
 	}
 	b := &bench{Cluster: cluster, changes: make(chan framework.Change, 100), figures: map[string][]time.Duration{}}
 	defer func() { err = errors.Join(err, b.end()) }()
-	if err := b.prepare(ctx); err != nil {
+	if err := b.prepare(ctx, rounds); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -56,8 +56,8 @@ func run(ctx context.Context, policies, blocks, rounds int) (err error) {
 	}
 	fmt.Printf("%d policies and one of %d networks, from the first request to the last node: %s\n",
 		policies, blocks, time.Since(began).Round(time.Millisecond))
-	for range rounds {
-		if err := b.round(ctx); err != nil {
+	for n := range rounds {
+		if err := b.round(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -74,8 +74,8 @@ type bench struct {
 	figures        map[string][]time.Duration
 }
 
-// prepare starts the two pods, on two nodes, and the calls.
-func (b *bench) prepare(ctx context.Context) error {
+// prepare starts the two pods, on two nodes, and the calls. Each round has labels of its own, so that its groups are new.
+func (b *bench) prepare(ctx context.Context, rounds int) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-policy-"}}
 	if err := b.Create(ctx, ns); err != nil {
 		return fmt.Errorf("creating a namespace: %w", err)
@@ -84,6 +84,9 @@ func (b *bench) prepare(ctx context.Context) error {
 	for i, name := range []string{"server", "client"} {
 		p := framework.Server(name, framework.On(b.Nodes[i%len(b.Nodes)]))
 		p.Namespace = b.namespace
+		for n := range rounds {
+			p.Labels[roundLabel(n)] = name
+		}
 		if err := b.create(ctx, p); err != nil {
 			return err
 		}
@@ -166,9 +169,7 @@ func (b *bench) crowd(ctx context.Context, policies, blocks int) error {
 		wg.Go(func() {
 			for i := w; i < policies && errs[w] == nil; i += writers {
 				name := fmt.Sprint("other-", i)
-				p := b.policy(name, "", letIn("client"))
-				p.Spec.PodSelector.MatchLabels = map[string]string{name: "yes"}
-				errs[w] = b.Create(ctx, p)
+				errs[w] = b.Create(ctx, b.policy(name, map[string]string{name: "yes"}, letIn(map[string]string{"app": "client"})))
 			}
 		})
 	}
@@ -179,8 +180,7 @@ func (b *bench) crowd(ctx context.Context, policies, blocks int) error {
 		cidr := fmt.Sprintf("11.%d.%d.%d/28", i>>11, i>>3&255, i&7*32)
 		networks.From = append(networks.From, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: cidr}})
 	}
-	big := b.policy("big", "", networks)
-	big.Spec.PodSelector.MatchLabels = map[string]string{"other-0": "yes"}
+	big := b.policy("big", map[string]string{"other-0": "yes"}, networks)
 	if err := errors.Join(errors.Join(errs...), b.Create(ctx, big)); err != nil {
 		return fmt.Errorf("creating policies: %w", err)
 	}
@@ -193,27 +193,30 @@ func (b *bench) crowd(ctx context.Context, policies, blocks int) error {
 	return b.Synced(ctx)
 }
 
-func letIn(app string) networkingv1.NetworkPolicyIngressRule {
+func letIn(pods map[string]string) networkingv1.NetworkPolicyIngressRule {
 	return networkingv1.NetworkPolicyIngressRule{From: []networkingv1.NetworkPolicyPeer{
-		{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}},
+		{PodSelector: &metav1.LabelSelector{MatchLabels: pods}},
 	}}
 }
 
-func (b *bench) policy(name, app string, rules ...networkingv1.NetworkPolicyIngressRule) *networkingv1.NetworkPolicy {
+func (b *bench) policy(name string, pods map[string]string, rules ...networkingv1.NetworkPolicyIngressRule) *networkingv1.NetworkPolicy {
 	return &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: name}, Spec: networkingv1.NetworkPolicySpec{
-		PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": app}},
+		PodSelector: metav1.LabelSelector{MatchLabels: pods},
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}, Ingress: rules,
 	}}
 }
 
+func roundLabel(n int) string { return fmt.Sprint("round-", n) }
+
 // round creates a policy that denies, edits it to let in and to deny again, has a label take the pod out of it and in
 // again, and deletes it.
-func (b *bench) round(ctx context.Context) error {
-	p := b.policy("measured", "server", letIn("nobody"))
+func (b *bench) round(ctx context.Context, n int) error {
+	pods := func(app string) map[string]string { return map[string]string{"app": app, roundLabel(n): app} }
+	p := b.policy("measured", pods("server"), letIn(pods("nobody")))
 	edit := func(app string) func() error {
 		return func() error {
 			before := p.DeepCopy()
-			p.Spec.Ingress[0] = letIn(app)
+			p.Spec.Ingress[0] = letIn(pods(app))
 			return b.Patch(ctx, p, client.MergeFrom(before))
 		}
 	}
