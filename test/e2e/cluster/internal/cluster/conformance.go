@@ -83,7 +83,7 @@ func Conformance(ctx context.Context, dir sandbox.Dir, getenv func(string) strin
 
 // running is the cluster of this checkout if one runs that is as asked, and a new one if not.
 func running(ctx context.Context, dir sandbox.Dir, getenv func(string) string) (*run, error) {
-	if r, err := attach(dir); err == nil && r.client.APIReady(ctx) == nil {
+	if r, err := attach(dir); err == nil && r.complete(ctx) == nil {
 		if c, err := r.spec.Changed(getenv); err == nil && c == r.spec {
 			return r, nil
 		}
@@ -96,6 +96,18 @@ func running(ctx context.Context, dir sandbox.Dir, getenv func(string) string) (
 		return nil, err
 	}
 	return attach(dir)
+}
+
+// complete says whether the cluster has come up: one that was killed halfway has no CoreDNS, which comes last.
+func (r *run) complete(ctx context.Context) error {
+	for _, ask := range []func(context.Context) error{
+		r.client.APIReady, r.client.NodesReady, r.client.DeploymentReady("kube-system", "coredns"),
+	} {
+		if err := ask(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) runner(ctx context.Context, focus string) (conformance.Runner, error) {
