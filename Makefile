@@ -53,7 +53,7 @@ conformance: $(CLUSTER) ## upstream suites: SUITE=all|short|conformance|sig-netw
 	$(CLUSTER) conformance
 bench: ## ADD and DEL beside the bridge plugin's, policies, and the row engine's benchmarks
 	go run ./test/e2e/bench
-	go run ./test/e2e/bench/policy
+	go run ./test/e2e/bench/latency
 	go test -run '^$$' -bench . ./pkg/ovs/...
 lint: ## golangci-lint
 	go tool -modfile=tools/lint/go.mod golangci-lint run --allow-parallel-runners ./...

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -62,11 +63,33 @@ func (c *Cluster) exec(ctx context.Context, p process) error {
 
 // Logs is all that a pod's first container has printed.
 func (c *Cluster) Logs(ctx context.Context, pod *corev1.Pod) (string, error) {
+	return c.logs(ctx, pod, &corev1.PodLogOptions{})
+}
+
+// LogTimes are the times, by the clock of the pod's node, of the lines that the only container of a pod printed.
+func (c *Cluster) LogTimes(ctx context.Context, pod *corev1.Pod) ([]time.Time, error) {
+	text, err := c.logs(ctx, pod, &corev1.PodLogOptions{Timestamps: true})
+	if err != nil {
+		return nil, err
+	}
+	var times []time.Time
+	for line := range strings.Lines(text) {
+		stamp, _, _ := strings.Cut(line, " ")
+		at, err := time.Parse(time.RFC3339Nano, stamp)
+		if err != nil {
+			return nil, fmt.Errorf("reading the log of %s: %w", pod.Name, err)
+		}
+		times = append(times, at)
+	}
+	return times, nil
+}
+
+func (c *Cluster) logs(ctx context.Context, pod *corev1.Pod, opts *corev1.PodLogOptions) (string, error) {
 	set, err := kubernetes.NewForConfig(c.Config)
 	if err != nil {
 		return "", fmt.Errorf("making a client: %w", err)
 	}
-	text, err := set.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+	text, err := set.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, opts).DoRaw(ctx)
 	if err != nil {
 		return "", fmt.Errorf("reading the log of %s: %w", pod.Name, err)
 	}

@@ -150,9 +150,9 @@ type Change struct {
 	Answered bool
 }
 
-// WatchAnswers calls a pod that echoes on EchoPort at a steady pace, and hands each change of whether it answers to changed,
+// WatchAnswers calls EchoPort of an address by UDP at a steady pace, and hands each change of whether it answers to changed,
 // until ctx ends. The pod from has the probe; see Install.
-func (c *Cluster) WatchAnswers(ctx context.Context, from, to *corev1.Pod, every time.Duration, changed func(Change)) error {
+func (c *Cluster) WatchAnswers(ctx context.Context, from *corev1.Pod, address string, every time.Duration, changed func(Change)) error {
 	in, done := io.Pipe()
 	defer done.Close()
 	out, lines := io.Pipe()
@@ -168,7 +168,7 @@ func (c *Cluster) WatchAnswers(ctx context.Context, from, to *corev1.Pod, every 
 	}()
 	defer lines.Close()
 	return c.exec(ctx, process{
-		Pod: from, Container: from.Spec.Containers[0].Name, Command: []string{probePath, "watch", echoAt(to), every.String()},
+		Pod: from, Container: from.Spec.Containers[0].Name, Command: []string{probePath, "watch", net.JoinHostPort(address, strconv.Itoa(EchoPort)), every.String()},
 		In: in, Out: lines, Err: io.Discard,
 	})
 }

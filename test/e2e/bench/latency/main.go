@@ -1,5 +1,6 @@
-// Command policy measures on a running cluster how long policies take: from the request that creates, edits or deletes
-// one to the first packet that meets it, while many others are in force and a big set of addresses is in the database.
+// Command latency measures on a running cluster how long policies and endpoints of Services take: from the request that
+// changes one to the first packet that meets the change, while many policies are in force and a big set of addresses is in
+// the database.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,7 +29,7 @@ const pace = 4 * time.Millisecond
 func main() {
 	policies := flag.Int("policies", 1000, "other policies that are in force")
 	blocks := flag.Int("blocks", 10_000, "networks that one of them lets in")
-	rounds := flag.Int("rounds", 50, "how often a policy is created, edited and deleted")
+	rounds := flag.Int("rounds", 50, "how often each change is made")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -45,7 +47,7 @@ func run(ctx context.Context, policies, blocks, rounds int) (err error) {
 	if err := cluster.BuildProbe(ctx); err != nil {
 		return err
 	}
-	b := &bench{Cluster: cluster, changes: make(chan framework.Change, 100), figures: map[string][]time.Duration{}}
+	b := &bench{Cluster: cluster, figures: map[string][]time.Duration{}}
 	defer func() { err = errors.Join(err, b.end()) }()
 	if err := b.prepare(ctx, rounds); err != nil {
 		return err
@@ -65,18 +67,21 @@ func run(ctx context.Context, policies, blocks, rounds int) (err error) {
 	return nil
 }
 
-// bench is a client that calls a server all the time, and what became of it.
+// bench is a client that calls a server all the time, by its address and by a Service, and what became of it.
 type bench struct {
 	*framework.Cluster
-	namespace      string
-	server, client *corev1.Pod
-	changes        chan framework.Change
-	figures        map[string][]time.Duration
+	namespace         string
+	server, client    *corev1.Pod
+	service           *corev1.Service
+	endpoints         *discoveryv1.EndpointSlice
+	byAddress, byName *answers
+	order             []string // of figures
+	figures           map[string][]time.Duration
 }
 
 // prepare starts the two pods, on two nodes, and the calls. Each round has labels of its own, so that its groups are new.
 func (b *bench) prepare(ctx context.Context, rounds int) error {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-policy-"}}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-latency-"}}
 	if err := b.Create(ctx, ns); err != nil {
 		return fmt.Errorf("creating a namespace: %w", err)
 	}
@@ -103,12 +108,17 @@ func (b *bench) prepare(ctx context.Context, rounds int) error {
 			b.client = ready
 		}
 	}
+	if err := b.serve(ctx); err != nil {
+		return err
+	}
 	go b.background(func() error { return b.Serve(ctx, b.server) })
-	go b.background(func() error {
-		return b.WatchAnswers(ctx, b.client, b.server, pace, func(c framework.Change) { b.changes <- c })
-	})
-	_, err := b.await(ctx, true)
-	return err
+	b.byAddress, b.byName = b.call(ctx, b.server.Status.PodIP), b.call(ctx, b.service.Spec.ClusterIP)
+	for _, a := range []*answers{b.byAddress, b.byName} {
+		if _, err := a.await(ctx, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *bench) background(run func() error) {
@@ -127,23 +137,6 @@ func (b *bench) create(ctx context.Context, p *corev1.Pod) error {
 		return fmt.Errorf("creating pod %s: %w", p.Name, err)
 	}
 	return nil
-}
-
-// await waits until calls are answered, or are not, and tells since when.
-func (b *bench) await(ctx context.Context, answered bool) (time.Time, error) {
-	const patience = 30 * time.Second
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("answers did not become %t in %s", answered, patience))
-	defer cancel()
-	for {
-		select {
-		case c := <-b.changes:
-			if c.Answered == answered {
-				return c.At, nil
-			}
-		case <-ctx.Done():
-			return time.Time{}, context.Cause(ctx)
-		}
-	}
 }
 
 // crowd puts other policies in force, each about one of some pods, with a selector of its own.
@@ -193,70 +186,19 @@ func (b *bench) crowd(ctx context.Context, policies, blocks int) error {
 	return b.Synced(ctx)
 }
 
-func letIn(pods map[string]string) networkingv1.NetworkPolicyIngressRule {
-	return networkingv1.NetworkPolicyIngressRule{From: []networkingv1.NetworkPolicyPeer{
-		{PodSelector: &metav1.LabelSelector{MatchLabels: pods}},
-	}}
-}
-
-func (b *bench) policy(name string, pods map[string]string, rules ...networkingv1.NetworkPolicyIngressRule) *networkingv1.NetworkPolicy {
-	return &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: name}, Spec: networkingv1.NetworkPolicySpec{
-		PodSelector: metav1.LabelSelector{MatchLabels: pods},
-		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}, Ingress: rules,
-	}}
-}
-
-func roundLabel(n int) string { return fmt.Sprint("round-", n) }
-
-// round creates a policy that denies, edits it to let in and to deny again, has a label take the pod out of it and in
-// again, and deletes it.
-func (b *bench) round(ctx context.Context, n int) error {
-	pods := func(app string) map[string]string { return map[string]string{"app": app, roundLabel(n): app} }
-	p := b.policy("measured", pods("server"), letIn(pods("nobody")))
-	edit := func(app string) func() error {
-		return func() error {
-			before := p.DeepCopy()
-			p.Spec.Ingress[0] = letIn(pods(app))
-			return b.Patch(ctx, p, client.MergeFrom(before))
-		}
+// note keeps a figure.
+func (b *bench) note(what string, took time.Duration) {
+	if _, known := b.figures[what]; !known {
+		b.order = append(b.order, what)
 	}
-	relabel := func(app string) func() error {
-		return func() error {
-			before := b.server.DeepCopy()
-			b.server.Labels["app"] = app
-			return b.Patch(ctx, b.server, client.MergeFrom(before))
-		}
-	}
-	for _, step := range []struct {
-		what     string
-		answered bool
-		do       func() error
-	}{
-		{"create, to deny", false, func() error { return b.Create(ctx, p) }},
-		{"edit, to let in", true, edit("client")},
-		{"edit, to deny", false, edit("nobody")},
-		{"label, to leave", true, relabel("free")},
-		{"label, to join", false, relabel("server")},
-		{"delete", true, func() error { return b.Delete(ctx, p) }},
-	} {
-		began := time.Now()
-		if err := step.do(); err != nil {
-			return fmt.Errorf("%s: %w", step.what, err)
-		}
-		at, err := b.await(ctx, step.answered)
-		if err != nil {
-			return fmt.Errorf("%s: %w", step.what, err)
-		}
-		b.figures[step.what] = append(b.figures[step.what], at.Sub(began))
-	}
-	return nil
+	b.figures[what] = append(b.figures[what], took)
 }
 
 func (b *bench) print() {
-	fmt.Printf("%-18s %8s %8s %8s %8s   from the request to the first packet\n", "", "p50", "p90", "p99", "max")
-	for _, what := range []string{"create, to deny", "edit, to let in", "edit, to deny", "label, to leave", "label, to join", "delete"} {
+	fmt.Printf("%-24s %8s %8s %8s %8s   from the request to the first packet\n", "", "p50", "p90", "p99", "max")
+	for _, what := range b.order {
 		all := slices.Sorted(slices.Values(b.figures[what]))
-		fmt.Printf("%-18s", what)
+		fmt.Printf("%-24s", what)
 		for _, q := range []float64{0.5, 0.9, 0.99, 1} {
 			fmt.Printf(" %8s", all[min(int(q*float64(len(all))), len(all)-1)].Round(time.Millisecond))
 		}
