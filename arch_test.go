@@ -38,7 +38,7 @@ var ladder = [][]string{
 	{"pkg/reconcile"},
 	{"pkg/vpc"},
 	{"pkg/group", "pkg/subnet"},
-	{"pkg/namespace", "pkg/node", "pkg/pod"},
+	{"pkg/namespace", "pkg/node", "pkg/pod", "pkg/policy/rules"},
 	{"pkg/central", "pkg/ip", "pkg/policy", "pkg/service"},
 }
 

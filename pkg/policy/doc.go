@@ -1,8 +1,7 @@
 // Package policy turns the policies of Kubernetes' network APIs into ACLs on the port groups of the pods they are about.
 //
-// Each API is read by one file into the same Policy (networkpolicy.go, clusternetworkpolicy.go, adminnetworkpolicy.go),
-// which Translate turns into rows. The ACLs of a policy are one owner's and change in one transaction; groups of pods are
-// package group's.
+// Package rules reads each API into the same Policy, which Translate turns into rows. The ACLs of a policy are one owner's
+// and change in one transaction; groups of pods are package group's.
 package policy
 
 // The custom resources of administrators' policies are those of the module: one version as it is there, the older one,

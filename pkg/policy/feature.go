@@ -21,6 +21,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -120,17 +121,17 @@ func (f *feature) whenNode(ctx context.Context, _ client.Object) []ctrl.Request 
 	}
 	var out []ctrl.Request
 	for _, obj := range all {
-		if p, _ := f.parse(obj); p.speaksOfHosts() {
+		if p, _ := f.parse(obj); speaksOfHosts(&p) {
 			out = append(out, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
 		}
 	}
 	return out
 }
 
-// speaksOfHosts says whether the policy's rows depend on the addresses of nodes.
-func (p *Policy) speaksOfHosts() bool {
-	return slices.ContainsFunc(p.Ingress.Rules, func(r Rule) bool { return len(r.Peers.Networks) > 0 }) ||
-		slices.ContainsFunc(p.Egress.Rules, func(r Rule) bool { return len(r.Peers.Nodes) > 0 })
+// speaksOfHosts says whether a policy's rows depend on the addresses of nodes.
+func speaksOfHosts(p *rules.Policy) bool {
+	return slices.ContainsFunc(p.Ingress.Rules, func(r rules.Rule) bool { return len(r.Peers.Networks) > 0 }) ||
+		slices.ContainsFunc(p.Egress.Rules, func(r rules.Rule) bool { return len(r.Peers.Nodes) > 0 })
 }
 
 func (f *feature) owner(key string) ovs.Owner { return ovs.Owner{Feature: f.name, Key: key} }

@@ -20,6 +20,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/policy"
+	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -176,7 +177,7 @@ func aClusterPolicy(c *fuzztest.Choices, name string) *v1alpha2.ClusterNetworkPo
 
 // read is a policy and what it means.
 type read struct {
-	policy   policy.Policy
+	policy   rules.Policy
 	problems reconcile.Problems
 	obj      client.Object
 	owner    ovs.Owner
@@ -251,7 +252,7 @@ func FuzzNetworkPolicy(f *testing.F) {
 		for i := range c.Pick(3) + 1 {
 			obj := aPolicy(c, fmt.Sprint("np-", i))
 			r := read{obj: obj, owner: ovs.Owner{Feature: policy.NetworkPolicyName, Key: obj.Namespace + "/" + obj.Name}}
-			r.policy, r.problems = policy.ParseNetworkPolicy(obj)
+			r.policy, r.problems = rules.ParseNetworkPolicy(obj)
 			policies = append(policies, r)
 		}
 		bothWays(t, c, policies)
@@ -267,7 +268,7 @@ func FuzzClusterNetworkPolicy(f *testing.F) {
 		for i := range c.Pick(3) + 1 {
 			obj := aClusterPolicy(c, fmt.Sprint("cnp-", i))
 			r := read{obj: obj, owner: ovs.Owner{Feature: policy.ClusterNetworkPolicyName, Key: obj.Name}}
-			r.policy, r.problems = policy.ParseClusterNetworkPolicy(obj)
+			r.policy, r.problems = rules.ParseClusterNetworkPolicy(obj)
 			policies = append(policies, r)
 		}
 		bothWays(t, c, policies)

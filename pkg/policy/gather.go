@@ -13,6 +13,7 @@ import (
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -30,7 +31,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	if len(in.Problems.Blocking()) > 0 {
 		return in, nil
 	}
-	if in.Policy.speaksOfHosts() {
+	if speaksOfHosts(&in.Policy) {
 		var err error
 		if in.Hosts, err = hosts(ctx, r); err != nil {
 			return in, err
@@ -58,12 +59,12 @@ func (f *feature) selectPods(in *In) error {
 }
 
 // Resolve finds out what the names of ports mean that a policy speaks of, and lists all the groups that its rows need.
-func Resolve(groups *group.Registry, owner ovs.Owner, p *Policy) ([]group.Selector, map[group.Selector][]int32, error) {
-	all, numbers := p.selectors(), map[group.Selector][]int32{}
+func Resolve(groups *group.Registry, owner ovs.Owner, p *rules.Policy) ([]group.Selector, map[group.Selector][]int32, error) {
+	all, numbers := p.Selectors(), map[group.Selector][]int32{}
 	if _, err := groups.Use(owner, all...); err != nil {
 		return nil, nil, fmt.Errorf("selecting: %w", err)
 	}
-	for _, s := range p.named() {
+	for _, s := range p.Named() {
 		numbers[s] = groups.Numbers(s)
 		for _, n := range numbers[s] {
 			exact := s.Port

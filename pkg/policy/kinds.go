@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
+	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -33,7 +34,7 @@ type kind struct {
 	name  string
 	empty func() client.Object
 	all   func() client.ObjectList
-	parse func(client.Object) (Policy, reconcile.Problems)
+	parse func(client.Object) (rules.Policy, reconcile.Problems)
 	// conditions are where an object is told how it is; nil for a kind without a status.
 	conditions func(client.Object) *[]metav1.Condition
 
@@ -70,14 +71,14 @@ var networkPolicies = kind{
 	name:  NetworkPolicyName,
 	empty: func() client.Object { return &networkingv1.NetworkPolicy{} },
 	all:   func() client.ObjectList { return &networkingv1.NetworkPolicyList{} },
-	parse: parser(ParseNetworkPolicy),
+	parse: parser(rules.ParseNetworkPolicy),
 }
 
 var clusterNetworkPolicies = kind{
 	name:  ClusterNetworkPolicyName,
 	empty: func() client.Object { return &v1alpha2.ClusterNetworkPolicy{} },
 	all:   func() client.ObjectList { return &v1alpha2.ClusterNetworkPolicyList{} },
-	parse: parser(ParseClusterNetworkPolicy),
+	parse: parser(rules.ParseClusterNetworkPolicy),
 	conditions: func(obj client.Object) *[]metav1.Condition {
 		return &obj.(*v1alpha2.ClusterNetworkPolicy).Status.Conditions
 	},
@@ -87,7 +88,7 @@ var adminNetworkPolicies = kind{
 	name:  AdminNetworkPolicyName,
 	empty: func() client.Object { return &v1alpha1.AdminNetworkPolicy{} },
 	all:   func() client.ObjectList { return &v1alpha1.AdminNetworkPolicyList{} },
-	parse: parser(ParseAdminNetworkPolicy),
+	parse: parser(rules.ParseAdminNetworkPolicy),
 	conditions: func(obj client.Object) *[]metav1.Condition {
 		return &obj.(*v1alpha1.AdminNetworkPolicy).Status.Conditions
 	},
@@ -97,14 +98,14 @@ var baselineAdminNetworkPolicies = kind{
 	name:  BaselineAdminNetworkPolicyName,
 	empty: func() client.Object { return &v1alpha1.BaselineAdminNetworkPolicy{} },
 	all:   func() client.ObjectList { return &v1alpha1.BaselineAdminNetworkPolicyList{} },
-	parse: parser(ParseBaselineAdminNetworkPolicy),
+	parse: parser(rules.ParseBaselineAdminNetworkPolicy),
 	conditions: func(obj client.Object) *[]metav1.Condition {
 		return &obj.(*v1alpha1.BaselineAdminNetworkPolicy).Status.Conditions
 	},
 }
 
-func parser[P client.Object](parse func(P) (Policy, reconcile.Problems)) func(client.Object) (Policy, reconcile.Problems) {
-	return func(obj client.Object) (Policy, reconcile.Problems) { return parse(obj.(P)) }
+func parser[P client.Object](parse func(P) (rules.Policy, reconcile.Problems)) func(client.Object) (rules.Policy, reconcile.Problems) {
+	return func(obj client.Object) (rules.Policy, reconcile.Problems) { return parse(obj.(P)) }
 }
 
 // list reads all policies of the kind.

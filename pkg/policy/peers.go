@@ -11,6 +11,7 @@ import (
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/policy/rules"
 )
 
 // inlineNetworks is how many networks of a family stand in the match itself. More are an Address_Set, whose changes OVN
@@ -19,7 +20,7 @@ const inlineNetworks = 8
 
 // peers is the part of a match that is about the other end; "" when that may be anyone, and not some when it can be
 // nobody. The groups are those of the rule, or what is left of them for one port.
-func (t *translation) peers(w way, r Rule, groups []group.Selector) (match string, some bool) {
+func (t *translation) peers(w way, r rules.Rule, groups []group.Selector) (match string, some bool) {
 	if r.Anyone {
 		return "", true
 	}
@@ -49,7 +50,7 @@ var (
 )
 
 // networks are the rule's networks of one family as they stand in a match: one by one, or as the name of a set of them.
-func (t *translation) networks(w way, r Rule, f family) []string {
+func (t *translation) networks(w way, r rules.Rule, f family) []string {
 	var texts []string
 	for _, p := range t.addresses(w, r.Peers) {
 		if p.Addr().Is4() == f.is4 {
@@ -82,7 +83,7 @@ func text(p netip.Prefix) string {
 }
 
 // addresses are the networks among peers, and the addresses of the nodes that they mean.
-func (t *translation) addresses(w way, peers Peers) []netip.Prefix {
+func (t *translation) addresses(w way, peers rules.Peers) []netip.Prefix {
 	var extra []netip.Addr
 	for _, h := range t.Hosts {
 		switch {

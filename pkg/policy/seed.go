@@ -115,7 +115,7 @@ func (s *Seed) useWanted(ctx context.Context, k kind) error {
 		if len(problems.Blocking()) > 0 {
 			continue
 		}
-		s.use(ovs.Owner{Feature: k.name, Key: reconcile.Key(client.ObjectKeyFromObject(obj))}, p.selectors())
+		s.use(ovs.Owner{Feature: k.name, Key: reconcile.Key(client.ObjectKeyFromObject(obj))}, p.Selectors())
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/pod"
+	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/vpc"
 )
@@ -24,7 +25,7 @@ type In struct {
 	// Object is the policy, for the report; nil when it is gone.
 	Object client.Object
 	// Policy is what it means.
-	Policy Policy
+	Policy rules.Policy
 	// Numbers are what pods mean by the names of ports, by their selector with the name and without a number.
 	Numbers map[group.Selector][]int32
 	// Groups are all selectors that the rows rely on, and Lacking is what their groups lack.
@@ -78,8 +79,8 @@ type translation struct {
 	want ovs.Desired
 }
 
-func (t *translation) direction(w way, d Direction) {
-	if d.Default != None {
+func (t *translation) direction(w way, d rules.Direction) {
+	if d.Default != rules.None {
 		match := "ip"
 		if d.Lax {
 			match = laxMatch
@@ -89,7 +90,7 @@ func (t *translation) direction(w way, d Direction) {
 	for _, r := range d.Rules {
 		peers, some := t.peers(w, r, r.Peers.Groups)
 		if some && (r.AnyPort || len(r.Ports.Numbers) > 0) {
-			match := joinAll(peers, r.portMatch())
+			match := joinAll(peers, portMatch(&r))
 			t.addACL(w, acl{parts: []string{r.Name}, on: t.Policy.Subject, match: match, action: r.Action, priority: r.Priority})
 		}
 		for _, port := range r.Ports.Named {
@@ -101,20 +102,12 @@ func (t *translation) direction(w way, d Direction) {
 // laxMatch is what lax enforcement denies: connections of applications other than DHCP.
 const laxMatch = "tcp || sctp || (udp && udp.src != {67, 68, 546, 547} && udp.dst != {67, 68, 546, 547})"
 
-// portMatch is the part of a match about ports given by number; "" when any will do.
-func (r *Rule) portMatch() string {
-	if r.AnyPort {
-		return ""
-	}
-	return r.Ports.match()
-}
-
 // named adds an ACL for each number that a name means among those who listen: for ingress the subject's pods, for egress
 // the peers.
-func (t *translation) named(w way, r Rule, port group.NamedPort) {
+func (t *translation) named(w way, r rules.Rule, port group.NamedPort) {
 	listeners := []group.Selector{t.Policy.Subject}
 	if w.name == egress.name {
-		listeners = r.listeners()
+		listeners = r.Listeners()
 	}
 	byNumber := map[int32][]group.Selector{}
 	for _, g := range listeners {
@@ -128,7 +121,7 @@ func (t *translation) named(w way, r Rule, port group.NamedPort) {
 		on, only, groups := byNumber[n][0], r, r.Peers.Groups
 		if w.name == egress.name {
 			on, groups = t.Policy.Subject, byNumber[n]
-			only.Anyone, only.Peers = false, Peers{}
+			only.Anyone, only.Peers = false, rules.Peers{}
 		}
 		peers, some := t.peers(w, only, groups)
 		if !some {
@@ -147,7 +140,7 @@ type acl struct {
 	parts    []string
 	on       group.Selector
 	match    string
-	action   Action
+	action   rules.Action
 	priority int
 }
 
@@ -173,37 +166,16 @@ func (t *translation) addACL(w way, a acl) {
 	t.want.Add(sym, row).In(ovs.GroupACLs.Of(group.Sym(name)))
 }
 
-func (t *translation) verdict(a Action) nb.ACLAction {
+func (t *translation) verdict(a rules.Action) nb.ACLAction {
 	switch {
-	case a == Accept, a == Pass && t.Policy.Tier == vpc.BaselineTier:
+	case a == rules.Accept, a == rules.Pass && t.Policy.Tier == vpc.BaselineTier:
 		// Nothing comes after the last tier: what it passes is allowed. Said so, it is remembered too.
 		return nb.ACLActionAllowRelated
-	case a == Pass:
+	case a == rules.Pass:
 		return nb.ACLActionPass
 	default:
 		return nb.ACLActionDrop
 	}
-}
-
-// joinAll is the conjunction of parts that are not empty; "ip" when all are.
-func joinAll(parts ...string) string {
-	var all []string
-	for _, p := range parts {
-		switch {
-		case p == "":
-		case strings.Contains(p, "||"):
-			all = append(all, "("+p+")")
-		default:
-			all = append(all, p)
-		}
-	}
-	switch len(all) {
-	case 0:
-		return "ip"
-	case 1:
-		return parts[slices.IndexFunc(parts, func(p string) bool { return p != "" })]
-	}
-	return strings.Join(all, " && ")
 }
 
 func (t *translation) meter() ovs.Sym { return symOf(t.Owner, "meter") }

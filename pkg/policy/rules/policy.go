@@ -1,4 +1,4 @@
-package policy
+package rules
 
 import (
 	"net/netip"
@@ -98,17 +98,17 @@ func (p *Policy) rules() []Rule {
 	return append(append([]Rule(nil), p.Ingress.Rules...), p.Egress.Rules...)
 }
 
-// selectors are the groups that the policy's rows speak of, and those without a row that tell what names of ports mean.
-func (p *Policy) selectors() []group.Selector {
+// Selectors are the groups that the policy's rows speak of, and those without a row that tell what names of ports mean.
+func (p *Policy) Selectors() []group.Selector {
 	all := []group.Selector{p.Subject}
 	for _, r := range p.rules() {
 		all = append(all, r.Peers.Groups...)
 	}
-	return append(all, p.named()...)
+	return append(all, p.Named()...)
 }
 
-// named are the selectors, without numbers, of the named ports in the rules: a name is resolved by the pod that listens.
-func (p *Policy) named() []group.Selector {
+// Named are the selectors, without numbers, of the named ports in the rules: a name is resolved by the pod that listens.
+func (p *Policy) Named() []group.Selector {
 	var all []group.Selector
 	for _, r := range p.Ingress.Rules {
 		for _, name := range r.Ports.Named {
@@ -117,7 +117,7 @@ func (p *Policy) named() []group.Selector {
 	}
 	for _, r := range p.Egress.Rules {
 		for _, name := range r.Ports.Named {
-			for _, g := range r.listeners() {
+			for _, g := range r.Listeners() {
 				all = append(all, g.With(name))
 			}
 		}
@@ -125,8 +125,8 @@ func (p *Policy) named() []group.Selector {
 	return all
 }
 
-// listeners are the pods that a rule for egress lets its subject call.
-func (r *Rule) listeners() []group.Selector {
+// Listeners are the pods that a rule for egress lets its subject call.
+func (r *Rule) Listeners() []group.Selector {
 	if r.Anyone {
 		return []group.Selector{{}}
 	}

@@ -1,4 +1,4 @@
-package policy
+package rules
 
 import (
 	"errors"
@@ -190,7 +190,7 @@ func parseClusterPort(to *Ports, p v1alpha2.ClusterNetworkPolicyProtocol) error 
 	case p.SCTP != nil:
 		return to.addPort(corev1.ProtocolSCTP, p.SCTP.DestinationPort)
 	case p.DestinationNamedPort != "":
-		for _, protocol := range []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP} {
+		for _, protocol := range protocols {
 			to.name(group.NamedPort{Protocol: protocol, Name: p.DestinationNamedPort})
 		}
 		return nil
@@ -202,7 +202,7 @@ func parseClusterPort(to *Ports, p v1alpha2.ClusterNetworkPolicyProtocol) error 
 func (p *Ports) addPort(protocol corev1.Protocol, port *v1alpha2.Port) error {
 	switch {
 	case port == nil:
-		p.add(protocol, everyPort)
+		p.add(protocol, EveryPort)
 		return nil
 	case port.Range != nil:
 		return p.addRange(protocol, port.Range.Start, port.Range.End)

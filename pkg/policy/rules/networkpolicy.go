@@ -1,4 +1,4 @@
-package policy
+package rules
 
 import (
 	"fmt"
@@ -111,14 +111,14 @@ func parsePort(to *Ports, p networkingv1.NetworkPolicyPort) error {
 	if p.Protocol != nil {
 		protocol = *p.Protocol
 	}
-	if _, known := protocols[protocol]; !known {
+	if !slices.Contains(protocols, protocol) {
 		return fmt.Errorf("there is no protocol %q with ports", protocol)
 	}
 	switch {
 	case p.Port == nil && p.EndPort != nil:
 		return fmt.Errorf("endPort %d has no port to begin at", *p.EndPort)
 	case p.Port == nil:
-		to.add(protocol, everyPort)
+		to.add(protocol, EveryPort)
 	case p.Port.Type == intstr.String && p.EndPort != nil:
 		return fmt.Errorf("a range cannot begin at the named port %q", p.Port.StrVal)
 	case p.Port.Type == intstr.String && p.Port.StrVal == "":
@@ -132,14 +132,6 @@ func parsePort(to *Ports, p networkingv1.NetworkPolicyPort) error {
 		}
 		return to.addRange(protocol, p.Port.IntVal, last)
 	}
-	return nil
-}
-
-func (p *Ports) addRange(protocol corev1.Protocol, first, last int32) error {
-	if first < 1 || last > 65535 || last < first {
-		return fmt.Errorf("there are no ports from %d to %d", first, last)
-	}
-	p.add(protocol, Range{uint16(first), uint16(last)})
 	return nil
 }
 
