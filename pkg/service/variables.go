@@ -29,13 +29,16 @@ type VariablesIn struct {
 
 // TranslateVariables makes the row of one node. It depends on which Services and nodes there are, and not on endpoints:
 // a change of a variable is a full recompute in northd.
+//
+// The row stays when nothing is in it. An ovn-controller that hears in one turn of a row that has gone and of one that has
+// come for its chassis fails an assertion (template_vars_update, at least up to OVN 25.03): all nodes' would.
 func TranslateVariables(in VariablesIn) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	values := map[string]string{}
 	for _, vip := range in.VIPs {
 		values[variable(vip.Addr, vip.Scope, in.Place.name(vip.Scope))] = vip.String()
 	}
-	if in.Exists && len(values) > 0 {
+	if in.Exists {
 		// The daemon gives the chassis the name of its node.
 		want.Add(variables(in.Place.Node), &nb.ChassisTemplateVar{Chassis: in.Place.Node, Variables: values})
 	}

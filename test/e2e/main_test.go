@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -35,7 +36,11 @@ func run(m *testing.M) int {
 	code := m.Run()
 	ctx, cancel = context.WithTimeout(context.Background(), cluster.Patience(time.Minute))
 	defer cancel()
-	if err := stop(ctx); err != nil {
+	crashes, err := cluster.Crashes(ctx)
+	for _, c := range crashes {
+		err = errors.Join(err, fmt.Errorf("%s has crashed", c))
+	}
+	if err := errors.Join(err, stop(ctx)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

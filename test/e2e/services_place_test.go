@@ -142,6 +142,45 @@ func TestServicePrefersPlaces(t *testing.T) {
 	}
 }
 
+// All variables that an ovn-controller knows may go and others come before it has looked. It must take that in its stride.
+func TestPlacedServiceIsReplaced(t *testing.T) {
+	ns := cluster.Namespace(t, nil)
+	db := cluster.Northbound(t)
+	callerHere := framework.Server("caller-here", framework.On(here), framework.Labelled("app", "web"))
+	ns.Start(callerHere)
+	local := func(name string) *corev1.Service {
+		s := service(name, "web", corev1.ServiceTypeClusterIP)
+		s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+		ns.Add(s)
+		return s
+	}
+	former := local("former")
+	awaitPlaced(t, db, former, "node_"+here, 1)
+	pod := do[*corev1.Pod](t)(cluster.PodOf(t.Context(), framework.Switch, here))
+	control := func(ctx context.Context, command string) error {
+		return second(cluster.ExecIn(ctx, pod, "ovn-controller", "ovn-appctl", "-t", "ovn-controller", command))
+	}
+	must(t, control(t.Context(), "debug/pause"))
+	t.Cleanup(func() { _ = control(context.Background(), "debug/resume") })
+	variables := func(some bool) {
+		must(t, db.Await(within(t, 10*time.Second, "the variables"), func() bool {
+			rows, err := framework.Rows(db, func(v *nb.ChassisTemplateVar) bool { return v.Chassis == here && len(v.Variables) > 0 })
+			return err == nil && (len(rows) > 0) == some
+		}))
+		must(t, second(cluster.NBCtl(within(t, 10*time.Second, "northd"), "--wait=sb", "sync")))
+	}
+	must(t, cluster.Delete(t.Context(), former))
+	variables(false)
+	latter := local("latter")
+	variables(true)
+	must(t, control(t.Context(), "debug/resume"))
+	awaitPlaced(t, db, latter, "node_"+here, 1)
+	hears(t, callerHere, latter, callerHere)
+	for _, c := range do[[]string](t)(cluster.Crashes(t.Context())) {
+		t.Errorf("%s has crashed", c)
+	}
+}
+
 // An event of endpoints is one change of one row, and northd takes it in without starting over, also where each node has
 // its own answer.
 func TestEndpointsCostOneChange(t *testing.T) {

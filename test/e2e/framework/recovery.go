@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sys/unix"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -112,4 +113,26 @@ func (c *Cluster) Scale(ctx context.Context, replicas int32) (before int32, err 
 		return before, fmt.Errorf("awaiting %d controllers: %w", replicas, err)
 	}
 	return before, nil
+}
+
+// crashed are what programs exit with that end by themselves: by a signal of their own doing, or by a panic of Go.
+var crashed = []int32{
+	2, 128 + int32(unix.SIGILL), 128 + int32(unix.SIGABRT), 128 + int32(unix.SIGBUS), 128 + int32(unix.SIGFPE), 128 + int32(unix.SIGSEGV),
+}
+
+// Crashes are the containers of the system whose program ended by a crash the last time it ended. Tests kill by other signals.
+func (c *Cluster) Crashes(ctx context.Context) ([]string, error) {
+	var pods corev1.PodList
+	if err := c.List(ctx, &pods, client.InNamespace(System)); err != nil {
+		return nil, fmt.Errorf("listing the pods of the system: %w", err)
+	}
+	var out []string
+	for i := range pods.Items {
+		for _, s := range pods.Items[i].Status.ContainerStatuses {
+			if end := s.LastTerminationState.Terminated; end != nil && slices.Contains(crashed, end.ExitCode) {
+				out = append(out, fmt.Sprintf("%s of %s (exit code %d, at %s)", s.Name, pods.Items[i].Name, end.ExitCode, end.FinishedAt.UTC()))
+			}
+		}
+	}
+	return out, nil
 }
