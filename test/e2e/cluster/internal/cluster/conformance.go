@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -162,6 +163,10 @@ func (r *run) conform(ctx context.Context, runner conformance.Runner, s conforma
 		}
 		defer away()
 	}
+	before, err := r.client.Restarts(ctx)
+	if err != nil {
+		return err
+	}
 	result, err := runner.Run(ctx, s)
 	if err != nil {
 		return fmt.Errorf("suite %s: %w", s.Name, err)
@@ -177,6 +182,9 @@ func (r *run) conform(ctx context.Context, runner conformance.Runner, s conforma
 			return err
 		}
 	}
+	if err := r.steady(ctx, before); err != nil {
+		return fmt.Errorf("suite %s: %w", s.Name, err)
+	}
 	if len(unexplained) > 0 {
 		return fmt.Errorf("suite %s: %d specs neither passed nor have a reason", s.Name, len(unexplained))
 	}
@@ -184,6 +192,22 @@ func (r *run) conform(ctx context.Context, runner conformance.Runner, s conforma
 		return fmt.Errorf("suite %s: %d specs passed, which is fewer than there are: at least %d", s.Name, passed, s.Least)
 	}
 	return nil
+}
+
+// steady says whether the plugin's programs run as they ran before. No spec kills one: what has restarted has crashed, and a
+// suite that passes over that says little.
+func (r *run) steady(ctx context.Context, before map[string]int32) error {
+	after, err := r.client.Restarts(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if n := after[name] - before[name]; n > 0 {
+			errs = append(errs, fmt.Errorf("%s has restarted %d times meanwhile", name, n))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // onVirtualMachines has new pods go to virtual machines only, until away is called.

@@ -19,7 +19,7 @@ func coreDNS(c spec.Cluster) string {
 		addrs = append(addrs, strconv.Quote(a.String()))
 	}
 	for _, p := range c.Prefixes(spec.Internet) {
-		names = append(names, p.Addr().String()+" google.com")
+		names = append(names, p.Addr().String()+" dns.google")
 	}
 	return strings.NewReplacer(
 		"INTERNET", strings.Join(names, "\n           "),

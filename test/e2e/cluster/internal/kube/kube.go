@@ -98,6 +98,21 @@ func (c *Client) NodesReady(ctx context.Context) error {
 	return nil
 }
 
+// Restarts are how often each container of the network plugin has restarted, by "pod/container".
+func (c *Client) Restarts(ctx context.Context) (map[string]int32, error) {
+	pods, err := c.CoreV1().Pods("kube-system").List(ctx, metav1.ListOptions{LabelSelector: "k8s-app!=kube-dns"})
+	if err != nil {
+		return nil, fmt.Errorf("listing the plugin's pods: %w", err)
+	}
+	out := map[string]int32{}
+	for _, p := range pods.Items {
+		for _, s := range p.Status.ContainerStatuses {
+			out[p.Name+"/"+s.Name] = s.RestartCount
+		}
+	}
+	return out, nil
+}
+
 // Apply runs kubectl apply with the given arguments ("-f", "x.yaml") and input.
 func (c *Client) Apply(ctx context.Context, input string, args ...string) error {
 	_, err := c.Kubectl(ctx, input, append([]string{"apply"}, args...)...)
