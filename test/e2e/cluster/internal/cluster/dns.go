@@ -14,15 +14,17 @@ var coreDNSManifest string
 
 // coreDNS is the manifest of CoreDNS with the addresses and version of a cluster.
 func coreDNS(c spec.Cluster) string {
-	var names, addrs []string
+	var resolvers, sites, addrs []string
 	for _, a := range c.Addrs(spec.Services, spec.DNSHost) {
 		addrs = append(addrs, strconv.Quote(a.String()))
 	}
 	for _, p := range c.Prefixes(spec.Internet) {
-		names = append(names, p.Addr().String()+" dns.google")
+		resolvers = append(resolvers, p.Addr().String()+" dns.google")
+		sites = append(sites, p.Addr().String()+" google.com") // of a zone of its own: the address has one name
 	}
 	return strings.NewReplacer(
-		"INTERNET", strings.Join(names, "\n           "),
+		"RESOLVERS", strings.Join(resolvers, "\n           "),
+		"SITES", strings.Join(sites, "\n           "),
 		"FIRST_IP", addrs[0],
 		"CLUSTER_IPS", strings.Join(addrs, ", "),
 		"VERSION", build.CoreDNSVersion,
