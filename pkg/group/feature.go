@@ -23,7 +23,7 @@ const (
 	patience = time.Second
 	// linger is how long a group without users keeps its row at least, and twice of it at most. Policies that are edited
 	// or made anew often want it again, and would have to wait for its removal.
-	linger = 10 * time.Second
+	linger = time.Minute
 )
 
 // In is all that a group's row depends on.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -147,6 +149,43 @@ func TestIdleGroupStaysReady(t *testing.T) {
 	if _, used := r.Review(db.Name()); !used {
 		t.Error("the group ends although it is used again")
 	}
+}
+
+// What northd computes for the end of one group is enough for all that nobody uses any more.
+func TestIdleGroupsGoTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := group.NewRegistry()
+		queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[ctrl.Request]())
+		defer queue.ShutDown()
+		for _, s := range group.Feature(r).Sources {
+			if err := s.Start(t.Context(), queue); err != nil {
+				t.Fatal(err)
+			}
+		}
+		looked := map[string]time.Time{}
+		work := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+				for queue.Len() > 0 {
+					key, _ := queue.Get()
+					looked[key.Name] = time.Now()
+					queue.Done(key)
+				}
+			}
+		}
+		var idle time.Time
+		for _, s := range []group.Selector{inShop("db"), inShop("web")} {
+			must(r.Use(owner, s))
+			r.Brought(r.Lacking(s), true)
+			work(10 * time.Second)
+			r.Keep(owner, group.Selector{})
+			idle = time.Now()
+		}
+		work(3 * time.Minute)
+		db, web := looked[inShop("db").Name()], looked[inShop("web").Name()]
+		if after := web.Sub(idle); !db.Equal(web) || after < time.Minute || after > 2*time.Minute {
+			t.Errorf("two idle groups are looked at %s and %s after the second became idle", db.Sub(idle), after)
+		}
+	})
 }
 
 // A pod that left the group while a policy brought it along has to be looked at.

@@ -171,24 +171,14 @@ func TestForeignRowsStay(t *testing.T) {
 // Pods come and go by difference: northd does not compute everything anew for one.
 func TestPodsCostNoRecompute(t *testing.T) {
 	ns := cluster.Namespace(t, nil)
-	// The first pod of a switch, and its neighbours, are settled before the count begins, and what policies leave is gone.
+	// The first pod of a switch, and its neighbours, are settled before the count begins.
 	ns.Start(framework.Idle("settled-here", framework.On(here)), framework.Idle("settled-there", framework.On(there)))
-	awaitNoIdleGroups(t, cluster.Northbound(t))
-	must(t, cluster.Synced(within(t, time.Minute, "the sync")))
-	before := do[map[string]int](t)(cluster.Recomputes(t.Context()))
 	var pods []*corev1.Pod
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		pods = append(pods, framework.Idle(name))
 	}
-	ns.Start(pods...)
-	ns.Stop(pods...)
-	must(t, cluster.Synced(within(t, time.Minute, "the sync")))
-	after := do[map[string]int](t)(cluster.Recomputes(t.Context()))
-	for _, node := range []string{"northd", "lflow"} {
-		cost := after[node] - before[node]
-		t.Logf("%d pods came and went, and %s was computed anew %d times", len(pods), node, cost)
-		if cost > 0 {
-			t.Errorf("engine node %s was computed anew %d times", node, cost)
-		}
-	}
+	checkRecomputes(t, cluster.Northbound(t), "pods that come and go", 0, func() {
+		ns.Start(pods...)
+		ns.Stop(pods...)
+	})
 }

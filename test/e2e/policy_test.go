@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -331,7 +330,6 @@ func TestPolicyBeforeFirstPacket(t *testing.T) {
 // What northd computes anew for policies is what OVN 25.03 cannot do by the difference: docs/adr/0007 has the budget.
 func TestPolicyRecomputes(t *testing.T) {
 	ns, db := cluster.Namespace(t, nil), cluster.Northbound(t)
-	awaitNoIdleGroups(t, db)
 	ns.Start(framework.Idle("server", framework.On(here)), framework.Idle("friend", framework.On(here)))
 	p := ingressTo("server", letIn(podPeer("app", "friend")))
 	for _, step := range []struct {
@@ -359,32 +357,7 @@ func TestPolicyRecomputes(t *testing.T) {
 				return err == nil && len(acls) == 0
 			}))
 		}},
-		// One of them goes, and those that wait meanwhile go together.
-		{"the end of its groups", 2, func() { awaitNoIdleGroups(t, db) }},
 	} {
-		must(t, cluster.Synced(within(t, time.Minute, "the sync")))
-		before := do[map[string]int](t)(cluster.Recomputes(t.Context()))
-		step.do()
-		must(t, cluster.Synced(within(t, time.Minute, "the sync")))
-		after := do[map[string]int](t)(cluster.Recomputes(t.Context()))
-		t.Logf("%s: northd %d, lflow %d", step.name, after["northd"]-before["northd"], after["lflow"]-before["lflow"])
-		if n := after["northd"] - before["northd"]; n > 0 {
-			t.Errorf("%s: all was computed anew %d times", step.name, n)
-		}
-		if n := after["lflow"] - before["lflow"]; n > step.lflow {
-			t.Errorf("%s: the logical flows were computed anew %d times, and %d is the most", step.name, n, step.lflow)
-		}
+		checkRecomputes(t, db, step.name, step.lflow, step.do)
 	}
-}
-
-// awaitNoIdleGroups waits until groups are gone that no policy uses any more, which costs northd something.
-func awaitNoIdleGroups(t *testing.T, db *framework.Northbound) {
-	t.Helper()
-	must(t, db.Await(within(t, 30*time.Second, "the end of groups that nobody uses"), func() bool {
-		groups, errGroups := framework.Rows(db, func(g *nb.PortGroup) bool { return strings.HasPrefix(g.Name, "g_") })
-		acls, errACLs := framework.Rows(db, func(*nb.ACL) bool { return true })
-		return errGroups == nil && errACLs == nil && !slices.ContainsFunc(groups, func(g nb.PortGroup) bool {
-			return !slices.ContainsFunc(acls, func(a nb.ACL) bool { return strings.Contains(a.Match, g.Name) })
-		})
-	}))
 }
