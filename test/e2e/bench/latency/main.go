@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -200,7 +201,7 @@ func (b *bench) print() {
 		all := slices.Sorted(slices.Values(b.figures[what]))
 		fmt.Printf("%-24s", what)
 		for _, q := range []float64{0.5, 0.9, 0.99, 1} {
-			fmt.Printf(" %8s", all[min(int(q*float64(len(all))), len(all)-1)].Round(time.Millisecond))
+			fmt.Printf(" %8s", all[int(math.Ceil(q*float64(len(all))))-1].Round(time.Millisecond)) // the nearest rank
 		}
 		fmt.Println()
 	}

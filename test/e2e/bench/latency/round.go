@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -157,5 +158,15 @@ func (b *bench) newcomer(ctx context.Context, n int, labels map[string]string) e
 		return err
 	}
 	b.note("pod starts, is let in", lines[len(lines)-1].Sub(lines[0]))
-	return b.Delete(ctx, p)
+	if err := b.Delete(ctx, p); err != nil {
+		return fmt.Errorf("deleting it: %w", err)
+	}
+	// What its end takes is not to be a part of the next figure.
+	gone := func(all []*corev1.Pod) bool {
+		return !slices.ContainsFunc(all, func(other *corev1.Pod) bool { return other.Name == p.Name })
+	}
+	if _, err := framework.Await(ctx, b, &corev1.PodList{}, gone, client.InNamespace(b.namespace)); err != nil {
+		return fmt.Errorf("awaiting that it is gone: %w", err)
+	}
+	return nil
 }
