@@ -51,7 +51,7 @@ helm: ## the chart in Helm's hands on the running cluster: uninstall, install, u
 	WOVEN_E2E_HELM=1 go test -tags e2e -count=1 -timeout=20m -v ./test/e2e -run '^TestHelm$$'
 conformance: $(CLUSTER) ## upstream suites: SUITE=all|short|conformance|sig-network|policy|slow|disruptive|policy-api FOCUS=
 	$(CLUSTER) conformance
-bench: ## ADD and DEL beside the bridge plugin's, policies, and the row engine's benchmarks
+bench: ## ADD and DEL beside the bridge plugin's, policies and endpoints, and the row engine's benchmarks
 	go run ./test/e2e/bench
 	go run ./test/e2e/bench/latency
 	go test -run '^$$' -bench . ./pkg/ovs/...
