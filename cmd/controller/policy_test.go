@@ -96,6 +96,7 @@ func TestEditIsOneTransaction(t *testing.T) {
 	w.addressed(labelled("db", "db"), labelled("web", "web"))
 	p := newPolicy("db", map[string]string{"app": "db"})
 	p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: from("web")}}
+	without := w.matches()
 	w.create(p)
 	w.inForce(p)
 	before := w.matches()
@@ -119,6 +120,15 @@ func TestEditIsOneTransaction(t *testing.T) {
 		t.Errorf("the matches were %v and are %v", before, after)
 	}
 	w.remove(p)
+	reconciletest.Eventually(t, "the end of the policy", func() string {
+		if left := w.matches(); !slices.Equal(left, without) {
+			return strings.Join(left, "\n")
+		}
+		return ""
+	})
+	// They would go in a minute or two. A controller that starts has no use for them.
+	w.stop()
+	w.start()
 	reconciletest.Eventually(t, "the end of the groups", func() string {
 		if left := w.nb.Ctl("--bare", "--columns=name", "list", "Port_Group"); strings.Contains(left, "g_") {
 			return left
