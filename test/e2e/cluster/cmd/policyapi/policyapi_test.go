@@ -54,6 +54,8 @@ func TestConformance(t *testing.T) {
 		},
 		Implementation: report.Implementation{
 			Organization: "woven-cni", Project: "woven", URL: "https://github.com/woven-cni/woven", Version: *version,
+			Contact:               []string{"https://github.com/woven-cni/woven/issues/new"},
+			AdditionalInformation: "https://github.com/woven-cni/woven/blob/main/docs/conformance.md",
 		},
 		ConformanceProfiles: sets.New(suite.CNPConformanceProfileName),
 	})

@@ -132,7 +132,7 @@ func (r *run) runner(ctx context.Context, focus string) (conformance.Runner, err
 	}, nil
 }
 
-// version is the commit of the checkout, with a mark if the code differs from it. The report is no code.
+// version is the commit of the checkout, with a mark if the code differs from it. The reports are no code.
 func (r *run) version(ctx context.Context) (string, error) {
 	git := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(ctx, "git", args...)
@@ -147,7 +147,7 @@ func (r *run) version(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	changed, err := git("status", "--porcelain", "--", ".", ":!docs/conformance.md")
+	changed, err := git("status", "--porcelain", "--", ".", ":!docs/conformance.md", ":!docs/network-policy-api")
 	if changed != "" {
 		commit += "-dirty"
 	}
@@ -178,7 +178,7 @@ func (r *run) conform(ctx context.Context, runner conformance.Runner, s conforma
 		r.log.Say("  %s: %s: %s", sp.State, sp.Name, says)
 	}
 	if runner.Focus == "" && s.Reported() {
-		if err := result.Save(r.results()); err != nil {
+		if err := errors.Join(result.Save(r.results()), runner.Publish(s, r.published())); err != nil {
 			return err
 		}
 	}
@@ -234,6 +234,9 @@ func (r *run) onVirtualMachines(ctx context.Context) (away func(), err error) {
 
 // results is where the last result of each suite is kept, for reports.
 func (r *run) results() string { return r.dir.Path("conformance", "results") }
+
+// published is where reports are kept in the form in which upstream collects them.
+func (r *run) published() string { return filepath.Join(r.dir.Checkout, "docs", "network-policy-api") }
 
 // describe says on what machine and in what cluster the suites ran.
 func (r *run) describe(ctx context.Context) (machine, cluster string, err error) {

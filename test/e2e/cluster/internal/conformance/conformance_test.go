@@ -313,3 +313,35 @@ func compare(t *testing.T, got, want []Spec) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
 }
+
+// What upstream collects is published as the suite wrote it, under the names of the IP family and the suite.
+func TestReportsForUpstreamArePublished(t *testing.T) {
+	r := Runner{Cluster: spec.Cluster{Family: spec.Dual}, Out: t.TempDir()}
+	published := filepath.Join(t.TempDir(), "docs")
+	suite, err := Choose("policy-api,conformance")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "kind: ConformanceReport\n"
+	if err := r.Publish(suite[0], published); err == nil {
+		t.Error("published the report of a suite that has left none")
+	}
+	if err := os.MkdirAll(r.output(suite[0]), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(r.output(suite[0]), upstreamReport), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range suite {
+		if err := r.Publish(s, published); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := os.ReadDir(published)
+	if err != nil || len(files) != 1 || files[0].Name() != "dual-policy-api.yaml" {
+		t.Fatalf("published %v: %v", files, err)
+	}
+	if got, err := os.ReadFile(filepath.Join(published, files[0].Name())); err != nil || string(got) != text {
+		t.Errorf("published %q: %v", got, err)
+	}
+}

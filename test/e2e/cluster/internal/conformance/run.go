@@ -44,7 +44,7 @@ func (r Runner) Run(ctx context.Context, s Suite) (Result, error) {
 	if s.policyAPI {
 		run = r.policyAPI
 	}
-	out := filepath.Join(r.Out, string(r.Cluster.Family)+"-"+s.Name)
+	out := r.output(s)
 	if err := os.RemoveAll(out); err != nil {
 		return Result{}, fmt.Errorf("clearing what a former run printed: %w", err)
 	}
@@ -57,6 +57,31 @@ func (r Runner) Run(ctx context.Context, s Suite) (Result, error) {
 		Took: time.Since(started), Specs: specs, Facts: r.Facts, Woven: r.Version, Machine: r.Machine, Cluster: r.About,
 	}, err
 }
+
+// output is the directory for what a suite prints.
+func (r Runner) output(s Suite) string {
+	return filepath.Join(r.Out, string(r.Cluster.Family)+"-"+s.Name)
+}
+
+// Publish copies the report that a suite of network-policy-api wrote of its last run into a directory, unchanged: it is the
+// file that upstream collects (https://github.com/kubernetes-sigs/network-policy-api/tree/main/conformance/reports). Other
+// suites write no such report.
+func (r Runner) Publish(s Suite, dir string) error {
+	if !s.policyAPI {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(r.output(s), upstreamReport))
+	if err != nil {
+		return fmt.Errorf("reading the report for upstream: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making the directory of reports for upstream: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, string(r.Cluster.Family)+"-"+s.Name+".yaml"), text, 0o644)
+}
+
+// upstreamReport is the file, among what a suite of network-policy-api prints, that has its report in upstream's form.
+const upstreamReport = "report.yaml"
 
 // kubernetes runs specs of Kubernetes' end-to-end tests.
 func (r Runner) kubernetes(ctx context.Context, s Suite, out string) ([]Spec, error) {
@@ -83,7 +108,7 @@ const emulated = "6"
 // policyAPI runs the conformance suite of network-policy-api.
 func (r Runner) policyAPI(ctx context.Context, s Suite, out string) ([]Spec, error) {
 	args := []string{"-test.v", "-test.timeout=90m", "-kubeconfig=" + r.Kubeconfig, "-woven-version=" + r.Version,
-		"-report=" + filepath.Join(out, "report.yaml")}
+		"-report=" + filepath.Join(out, upstreamReport)}
 	if s.OwnKernel {
 		args = append(args, "-patience="+emulated)
 	}
