@@ -5,12 +5,12 @@ SHELL := /bin/bash
 
 CLUSTER := .sandbox/bin/cluster
 TOOL    := go tool -modfile=tools/go.mod
-# Tests that need OVN's own programs find those of the images' Debian release here.
+# Tests that need OVN's own programs find those of the images here: OVN=26.03, or OVN=25.03.
 OVN_BIN := $(CURDIR)/.sandbox/ovn/bin
 
 # One setting for every build: programs and tests share the compiler's cache, and the images need static programs.
 export CGO_ENABLED := 0
-export NODES VM_NODES IP_FAMILY CNI CENTRAL OVN_SUITE SUITE FOCUS
+export NODES VM_NODES IP_FAMILY CNI CENTRAL OVN SUITE FOCUS
 export KUBECONFIG := $(CURDIR)/.sandbox/kubeconfig
 
 .PHONY: help
@@ -20,7 +20,7 @@ help: ## list these commands
 ##@ A cluster on this machine (test/e2e/cluster/README.md)
 
 .PHONY: up down reload status demo
-up: $(CLUSTER) ## start it: NODES=3 VM_NODES=0 IP_FAMILY=ipv4|ipv6|dual CNI=woven|bridge|none CENTRAL=1|3 OVN_SUITE=trixie
+up: $(CLUSTER) ## start it: NODES=3 VM_NODES=0 IP_FAMILY=ipv4|ipv6|dual CNI=woven|bridge|none CENTRAL=1|3 OVN=26.03|25.03
 	$(CLUSTER) up
 down: $(CLUSTER) ## end it, and check that nothing of it is left
 	$(CLUSTER) down
@@ -67,7 +67,7 @@ test: lint verify unit oracle up e2e short helm ## everything that CI runs
 ##@ Making
 
 .PHONY: deps generate verify images clean
-deps: $(CLUSTER) ## what tests need of this machine: packages with apt-get, OVN's programs in .sandbox/ovn
+deps: $(CLUSTER) ## what tests need of this machine: packages with apt-get, OVN's programs in .sandbox/ovn: OVN=26.03|25.03
 	$(CLUSTER) deps
 generate: ## write what is generated: deep copies, CRDs, models, manifest
 	go generate ./...

@@ -105,7 +105,8 @@ func TestOracleServiceByPlace(t *testing.T) {
 	o.row("Load_Balancer", row, "protocol", "tcp")
 	o.has("Chassis_Template_Var", "chassis=n1", "variables", "vip_10_96_0_10_node_n1=10.96.0.10")
 	backend := server.Annotations[v1.AnnotationIPAddress] + ":8080"
-	if got := o.flows("^vip_10_96_0_10_node_n1 && tcp.dst == 80"); !strings.Contains(got, "ct_lb_mark(backends="+backend) {
+	// OVN 25.03 looks at the packet's port, later versions at the one that conntrack knows: fragments have no other.
+	if got := o.flows("^vip_10_96_0_10_node_n1"); !strings.Contains(got, "ct_lb_mark(backends="+backend) {
 		t.Errorf("northd made no flow to %s: %s", backend, got)
 	}
 	call := o.packet(client, "10.96.0.10", "tcp && tcp.src == 40000 && tcp.dst == 80")
@@ -142,9 +143,8 @@ func TestOracleServiceSessions(t *testing.T) {
 			t.Errorf("the flows that learn sessions have no %q; if they drop no more, the row is in vain:\n%s", part, learns)
 		}
 	}
-	passes := "ct.new && ip4.dst == " + backend + " && tcp.dst == 8080), action=(reg4 = " + backend
-	if got := o.flows(passes); !strings.Contains(got, "ls_in_lb ") {
-		t.Errorf("no flow of ls_in_lb has %q", passes)
+	if got := o.flows("(ct.new && ip4.dst == " + backend); !strings.Contains(got, "action=(reg4 = "+backend) || !strings.Contains(got, "ls_in_lb ") {
+		t.Errorf("ls_in_lb does not note that a packet to the backend goes to the backend:\n%s", got)
 	}
 	o.reaches(client, o.packet(client, backend, "tcp && tcp.src == 40000 && tcp.dst == 8080"), "server.shop")
 }

@@ -56,15 +56,15 @@ func command() *cobra.Command {
 			return do(cmd.Context(), dir)
 		}})
 	}
-	add("up", "start a cluster (NODES=3, VM_NODES=0, IP_FAMILY=ipv4|ipv6|dual, CNI=woven|bridge|none, CENTRAL=1|3, OVN_SUITE=trixie)", up)
+	add("up", "start a cluster (NODES=3, VM_NODES=0, IP_FAMILY=ipv4|ipv6|dual, CNI=woven|bridge|none, CENTRAL=1|3, OVN=26.03|25.03)", up)
 	add("down", "end the cluster and check that nothing of it is left", cluster.Down)
 	add("reload", "put changed Go code into the running cluster", cluster.Reload)
 	add("status", "show the running cluster", cluster.Status)
 	add("demo", "print the matrix of who reaches whom", cluster.Demo)
 	add("prepare", "build what a cluster and the upstream suites are made of, and start nothing", prepare)
-	add("images", "build Woven's images", cluster.Images)
+	add("images", "build the images of Woven and of OVN (OVN=26.03|25.03)", images)
 	add("conformance", "run the upstream suites (SUITE=all|short|sig-network|..., FOCUS=PATTERN) and write docs/conformance.md", conform)
-	add("deps", "make OVN's programs available to tests and print their directory", deps)
+	add("deps", "make OVN's programs (OVN=26.03|25.03) available to tests and print their directory", deps)
 	root.AddCommand(execCommand(checkout))
 	return root
 }
@@ -83,6 +83,14 @@ func prepare(ctx context.Context, dir sandbox.Dir) error {
 		return err
 	}
 	return cluster.Prepare(ctx, dir, c)
+}
+
+func images(ctx context.Context, dir sandbox.Dir) error {
+	c, err := spec.FromEnv(os.Getenv)
+	if err != nil {
+		return err
+	}
+	return cluster.Images(ctx, dir, c)
 }
 
 func conform(ctx context.Context, dir sandbox.Dir) error {

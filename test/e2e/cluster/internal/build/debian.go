@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
@@ -50,42 +51,23 @@ func NodeRoot() Artefact {
 	}
 }
 
-// DebianBase is a Debian release as the images' Dockerfiles start from it, root.tar.
-func DebianBase(suite string) Artefact {
+// DebianBase is Debian as the images' Dockerfiles start from it, root.tar.
+func DebianBase() Artefact {
 	return Artefact{
 		Name:   "debian-base",
-		Recipe: append([]string{suite, "minbase"}, lean...),
-		Slow:   "installing Debian " + suite + " as the base of images (about 1 minute)",
+		Recipe: append([]string{spec.Suite, "minbase"}, lean...),
+		Slow:   "installing Debian " + spec.Suite + " as the base of images (about 1 minute)",
 		Make: func(ctx context.Context, dir string) error {
-			return debian(ctx, suite, filepath.Join(dir, "root.tar"), "minbase", []string{"ca-certificates"})
+			return debian(ctx, spec.Suite, filepath.Join(dir, "root.tar"), "minbase", []string{"ca-certificates"})
 		},
 	}
 }
 
-// OVNTools are OVN's and Open vSwitch's programs from the suite of the images, for tests on this machine: in root, and
-// in bin a wrapper for each that runs it with that suite's own C library.
-func OVNTools(suite string) Artefact {
-	packages := []string{"ovn-central", "ovn-common", "ovn-host", "openvswitch-switch", "openvswitch-common", "libc6"}
-	return Artefact{
-		Name:   "ovn-tools",
-		Recipe: append([]string{suite, wrapper}, packages...),
-		Slow:   "unpacking Debian " + suite + "'s OVN for tests (about 1 minute)",
-		Make: func(ctx context.Context, dir string) error {
-			root := filepath.Join(dir, "root")
-			// "extract" unpacks packages and runs nothing of them: no service starts, and this machine's own Open
-			// vSwitch, if it has one, stays as it is.
-			if err := debian(ctx, suite, root, "extract", packages); err != nil {
-				return err
-			}
-			return wrap(dir, root, "usr/bin/ov*", "usr/sbin/ov*", "usr/lib/openvswitch-switch/ovs-vswitchd")
-		},
-	}
-}
-
-// debian runs mmdebstrap.
-func debian(ctx context.Context, suite, target, variant string, packages []string) error {
+// debian runs mmdebstrap, which takes what starts with a dash for an option, wherever it stands, and what follows the
+// mirror for further sources.
+func debian(ctx context.Context, suite, target, variant string, packages []string, more ...string) error {
 	args := append([]string{"--variant=" + variant, "--include=" + strings.Join(packages, ",")}, lean...)
-	return Run(exec.CommandContext(ctx, "mmdebstrap", append(args, suite, target, Mirror())...))
+	return Run(exec.CommandContext(ctx, "mmdebstrap", slices.Concat(args, []string{suite, target, Mirror()}, more)...))
 }
 
 const wrapper = `#!/bin/sh

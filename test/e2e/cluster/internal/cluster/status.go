@@ -89,7 +89,11 @@ func Deps(ctx context.Context, dir sandbox.Dir, c spec.Cluster) (string, error) 
 	if err := build.InstallHostPackages(ctx, r.log.Say); err != nil {
 		return "", fmt.Errorf("installing packages on this machine: %w", err)
 	}
-	tools, err := r.cache.Ensure(ctx, build.OVNTools(c.OVNSuite))
+	packages, err := build.ReadOVN(dir.Checkout, c.OVN)
+	if err != nil {
+		return "", err
+	}
+	tools, err := r.cache.Ensure(ctx, build.OVNTools(packages))
 	if err != nil {
 		return "", err
 	}

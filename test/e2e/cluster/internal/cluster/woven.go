@@ -20,11 +20,11 @@ var programs = []string{"controller", "daemon", "cni"}
 
 // ovnImage finds or builds the image of OVN and lays it out for the nodes. It returns the artefact's directory.
 func (r *run) ovnImage(ctx context.Context) (string, error) {
-	base, err := r.cache.Ensure(ctx, build.DebianBase(r.spec.OVNSuite))
+	base, err := r.cache.Ensure(ctx, build.DebianBase())
 	if err != nil {
 		return "", err
 	}
-	a, err := images.OVN(filepath.Join(r.dir.Checkout, "dist/images"), r.spec.OVNSuite, base)
+	a, err := images.OVN(filepath.Join(r.dir.Checkout, "dist/images"), r.spec.OVN, base)
 	if err != nil {
 		return "", err
 	}
@@ -75,9 +75,9 @@ func (r *run) wovenImage(ctx context.Context) error {
 	})
 }
 
-// Images builds Woven's images and puts nothing anywhere: `make images`.
-func Images(ctx context.Context, dir sandbox.Dir) error {
-	r := newRun(dir, spec.Cluster{})
+// Images builds the images of a cluster and puts them nowhere else: `make images`.
+func Images(ctx context.Context, dir sandbox.Dir, c spec.Cluster) error {
+	r := newRun(dir, c)
 	if err := build.InstallHostPackages(ctx, r.log.Say); err != nil {
 		return fmt.Errorf("installing packages on this machine: %w", err)
 	}

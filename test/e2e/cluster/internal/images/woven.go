@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/woven-cni/woven/test/e2e/cluster/internal/build"
+	"github.com/woven-cni/woven/test/e2e/cluster/internal/spec"
 )
 
 // The images of Woven under the names that its manifest has, and the archives they are loaded from.
@@ -73,25 +74,25 @@ func (b Builder) Base(ctx context.Context, name, rootTar string) error {
 	return build.Run(b.buildah(ctx, "pull", "--quiet", "docker-archive:"+archive))
 }
 
-// OVN is the image of OVN and Open vSwitch as an artefact: it changes with its Dockerfile and with Debian, and hardly
-// ever else. Base is the directory of the artefact that it starts from, the Debian release suite.
-func OVN(contextDir, suite, base string) (build.Artefact, error) {
+// OVN is the image of a release of OVN and its Open vSwitch as an artefact: it changes with the Dockerfile and with the
+// versions that the context has. Base is the directory of the artefact that it starts from.
+func OVN(contextDir, release, base string) (build.Artefact, error) {
 	sum, err := treeHash(contextDir)
 	if err != nil {
 		return build.Artefact{}, err
 	}
 	return build.Artefact{
 		Name:   "ovn-image",
-		Recipe: []string{"v1", sum, filepath.Base(base)},
+		Recipe: []string{"v1", release, sum, filepath.Base(base)},
 		Slow:   "building the image of OVN from its Dockerfile (about 2 minutes)",
 		Make: func(ctx context.Context, dir string) error {
 			b := Builder{Storage: filepath.Join(dir, "buildah")}
-			if err := b.Base(ctx, "docker.io/library/debian:"+suite+"-slim", filepath.Join(base, "root.tar")); err != nil {
+			if err := b.Base(ctx, "docker.io/library/debian:"+spec.Suite+"-slim", filepath.Join(base, "root.tar")); err != nil {
 				return fmt.Errorf("making the base image: %w", err)
 			}
 			err := b.Build(ctx, OVNName, filepath.Join(dir, OVNArchive), Dockerfile{
 				File: filepath.Join(contextDir, "ovn.Dockerfile"), Context: contextDir,
-				Args: []string{"--build-arg=SUITE=" + suite},
+				Args: []string{"--build-arg=OVN=" + release, "--build-arg=MIRROR=" + build.Mirror()},
 			})
 			if err != nil {
 				return err

@@ -9,14 +9,19 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // MaxNodes is bounded by the addressing plan: node N has host number N, and the fabric uses 251 to 254.
 const MaxNodes = 100
 
-// Suite is the Debian release of the nodes, and of the images if no other is asked for.
+// Suite is the Debian release of the nodes, and of what the images start from.
 const Suite = "trixie"
+
+// Releases are those of OVN that a cluster can have, as OVN spells them, the default first. The versions of their packages are
+// in dist/images/ovn-versions.
+var Releases = []string{"26.03", "25.03"}
 
 // Family is the choice of IP families of the cluster, as IP_FAMILY spells it.
 type Family string
@@ -48,8 +53,8 @@ type Cluster struct {
 	CNI    Plugin `json:"cni"`
 	// Central is how many members ovn-central has.
 	Central int `json:"central"`
-	// OVNSuite is the Debian release that OVN and Open vSwitch come from.
-	OVNSuite string `json:"ovnSuite"`
+	// OVN is the release of OVN.
+	OVN string `json:"ovn"`
 }
 
 // All is how many nodes there are of either kind. They are numbered from 1, virtual machines last.
@@ -77,10 +82,10 @@ func (c Cluster) Patience(limit time.Duration) time.Duration {
 	return limit
 }
 
-// FromEnv reads the cluster from the variables NODES, VM_NODES, IP_FAMILY, CNI, CENTRAL and OVN_SUITE; an empty one means
-// its default.
+// FromEnv reads the cluster from the variables NODES, VM_NODES, IP_FAMILY, CNI, CENTRAL and OVN; an empty one means its
+// default.
 func FromEnv(getenv func(string) string) (Cluster, error) {
-	return Cluster{Nodes: 3, Family: IPv4, CNI: Woven, Central: 1, OVNSuite: Suite}.Changed(getenv)
+	return Cluster{Nodes: 3, Family: IPv4, CNI: Woven, Central: 1, OVN: Releases[0]}.Changed(getenv)
 }
 
 // Changed is the cluster with what the variables say in the place of what it has.
@@ -117,8 +122,11 @@ func (c Cluster) Changed(getenv func(string) string) (Cluster, error) {
 		}
 		c.Central = int(s[0] - '0')
 	}
-	if s := getenv("OVN_SUITE"); s != "" {
-		c.OVNSuite = s
+	if s := getenv("OVN"); s != "" {
+		c.OVN = s
+		if !slices.Contains(Releases, s) {
+			return c, fmt.Errorf("OVN=%s: want %s", s, strings.Join(Releases, " or "))
+		}
 	}
 	if c.Central > c.Nodes {
 		return c, fmt.Errorf("CENTRAL=%d needs as many nodes, and NODES=%d", c.Central, c.Nodes)

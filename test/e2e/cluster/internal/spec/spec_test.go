@@ -12,15 +12,16 @@ func TestFromEnv(t *testing.T) {
 		env  map[string]string
 		want string // the cluster, or the error
 	}{
-		{"defaults", nil, "{3 0 ipv4 woven 1 trixie}"},
-		{"everything", map[string]string{"NODES": "5", "IP_FAMILY": "dual", "CNI": "bridge", "CENTRAL": "3", "OVN_SUITE": "sid"}, "{5 0 dual bridge 3 sid}"},
-		{"virtual machines", map[string]string{"NODES": "2", "VM_NODES": "1"}, "{2 1 ipv4 woven 1 trixie}"},
+		{"defaults", nil, "{3 0 ipv4 woven 1 26.03}"},
+		{"everything", map[string]string{"NODES": "5", "IP_FAMILY": "dual", "CNI": "bridge", "CENTRAL": "3", "OVN": "25.03"}, "{5 0 dual bridge 3 25.03}"},
+		{"virtual machines", map[string]string{"NODES": "2", "VM_NODES": "1"}, "{2 1 ipv4 woven 1 26.03}"},
 		{"too many of them", map[string]string{"NODES": "99", "VM_NODES": "2"}, "VM_NODES=2: want a number from 0 to 1"},
 		{"no nodes", map[string]string{"NODES": "0"}, "NODES=0: want a number from 1 to 100"},
 		{"a word", map[string]string{"NODES": "many"}, "NODES=many: want a number from 1 to 100"},
 		{"family", map[string]string{"IP_FAMILY": "IPv4"}, "IP_FAMILY=IPv4: want ipv4, ipv6 or dual"},
 		{"members", map[string]string{"CENTRAL": "2"}, "CENTRAL=2: want 1 or 3"},
 		{"more members than nodes", map[string]string{"NODES": "2", "CENTRAL": "3"}, "CENTRAL=3 needs as many nodes, and NODES=2"},
+		{"release of OVN", map[string]string{"OVN": "trixie"}, "OVN=trixie: want 26.03 or 25.03"},
 		{"plugin", map[string]string{"CNI": "flannel"}, "CNI=flannel: want woven, bridge or none"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
