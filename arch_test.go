@@ -27,7 +27,7 @@ const module = "github.com/woven-cni/woven"
 // the last rung.
 var ladder = [][]string{
 	{
-		"pkg/apis/kubeovn/v1", "pkg/ipam", "pkg/ovs/nb", "pkg/ovs/sb", "pkg/ovs/vswitch",
+		"pkg/apis/kubeovn/v1", "pkg/ipam", "pkg/ovs/nb",
 		"pkg/ovs/internal/schema", "pkg/ovs/internal/session",
 	},
 	{"pkg/ovs"},

@@ -22,5 +22,3 @@
 package ovs
 
 //go:generate go tool -modfile=../../tools/go.mod modelgen --extended -p nb -o nb schema/ovn-nb.ovsschema
-//go:generate go tool -modfile=../../tools/go.mod modelgen --extended -p sb -o sb schema/ovn-sb.ovsschema
-//go:generate go tool -modfile=../../tools/go.mod modelgen --extended -p vswitch -o vswitch schema/vswitch.ovsschema

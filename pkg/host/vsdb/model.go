@@ -5,7 +5,7 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/model"
 )
 
-// The models name only the columns that the daemon reads. The generated ones (pkg/ovs/vswitch) name all, and libovsdb
+// The models name only the columns that the daemon reads. Generated ones would name all, and libovsdb
 // refuses a server whose schema lacks one of them: a node's Open vSwitch may be older or newer than the one Woven was
 // built for. Fewer columns also mean that vswitchd's statistics, written every five seconds, wake nobody.
 
