@@ -130,8 +130,10 @@ func (f *feature) whenNode(ctx context.Context, _ client.Object) []ctrl.Request 
 
 // speaksOfHosts says whether a policy's rows depend on the addresses of nodes.
 func speaksOfHosts(p *rules.Policy) bool {
-	return slices.ContainsFunc(p.Ingress.Rules, func(r rules.Rule) bool { return len(r.Peers.Networks) > 0 }) ||
-		slices.ContainsFunc(p.Egress.Rules, func(r rules.Rule) bool { return len(r.Peers.Nodes) > 0 })
+	return slices.ContainsFunc(p.Ingress.Rules, func(r rules.Rule) bool { return !r.Peers.Networks.Empty() }) ||
+		slices.ContainsFunc(p.Egress.Rules, func(r rules.Rule) bool {
+			return len(r.Peers.Nodes) > 0 || r.Peers.Networks.HasExceptions()
+		})
 }
 
 func (f *feature) owner(key string) ovs.Owner { return ovs.Owner{Feature: f.name, Key: key} }

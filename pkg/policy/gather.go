@@ -95,8 +95,8 @@ func hosts(ctx context.Context, r client.Reader) ([]Host, error) {
 			}
 		}
 		for _, a := range node.Status.Addresses {
-			if addr, err := netip.ParseAddr(a.Address); err == nil {
-				h.Known = append(h.Known, addr)
+			if addr, err := netip.ParseAddr(a.Address); err == nil && addr.Zone() == "" {
+				h.Known = append(h.Known, addr.Unmap())
 			}
 		}
 		if len(h.Join) > 0 {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"go4.org/netipx"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/woven-cni/woven/pkg/group"
@@ -52,7 +51,7 @@ var (
 // networks are the rule's networks of one family as they stand in a match: one by one, or as the name of a set of them.
 func (t *translation) networks(w way, r rules.Rule, f family) []string {
 	var texts []string
-	for _, p := range t.addresses(w, r.Peers) {
+	for _, p := range t.addresses(w, r) {
 		if p.Addr().Is4() == f.is4 {
 			texts = append(texts, text(p))
 		}
@@ -82,40 +81,49 @@ func text(p netip.Prefix) string {
 	return p.String()
 }
 
-// addresses are the networks among peers, and the addresses of the nodes that they mean.
-func (t *translation) addresses(w way, peers rules.Peers) []netip.Prefix {
+// addresses are the networks among peers as they stand in a match, with the nodes in mind.
+//
+// Users know a node by the addresses in its status. Its processes call pods from the join subnet, so what lets in the node
+// lets in its address there too, and what excepts the node excepts that too, also from a block of everybody.
+func (t *translation) addresses(w way, r rules.Rule) []netip.Prefix {
+	peers := r.Peers
+	if peers.Networks.Empty() && len(peers.Nodes) == 0 {
+		return nil
+	}
+	key := w.name + "/" + r.Name
+	if found, ok := t.found[key]; ok {
+		return found // both families, and each named port, ask for the same
+	}
+	networks := peers.Networks
+	if networks.HasExceptions() {
+		hosts := make([][]netip.Addr, len(t.Hosts))
+		for i, h := range t.Hosts {
+			hosts[i] = slices.Concat(h.Known, h.Join)
+		}
+		networks = networks.Excepting(hosts)
+	}
 	var extra []netip.Addr
 	for _, h := range t.Hosts {
 		switch {
 		case w.name == ingress.name:
-			extra = append(extra, h.within(peers.Networks)...)
+			extra = append(extra, h.within(networks)...)
 		case slices.ContainsFunc(peers.Nodes, h.matches):
 			extra = append(append(extra, h.Known...), h.Join...)
 		}
 	}
-	if len(extra) == 0 {
-		return peers.Networks
+	if t.found == nil {
+		t.found = map[string][]netip.Prefix{}
 	}
-	var all netipx.IPSetBuilder
-	for _, n := range peers.Networks {
-		all.AddPrefix(n)
-	}
-	for _, a := range extra {
-		all.Add(a)
-	}
-	set, err := all.IPSet()
-	if err != nil {
-		return peers.Networks // it only fails for what ParsePrefix does not make
-	}
-	return set.Prefixes()
+	t.found[key] = networks.Plus(extra...).Prefixes()
+	return t.found[key]
 }
 
 // within are the join addresses of a node whose known ones are within networks: its processes call pods from there.
-func (h Host) within(networks []netip.Prefix) []netip.Addr {
+func (h Host) within(networks rules.Networks) []netip.Addr {
 	var out []netip.Addr
 	for _, known := range h.Known {
 		for _, join := range h.Join {
-			if join.Is4() == known.Is4() && contains(networks, known) && !contains(networks, join) {
+			if join.Is4() == known.Is4() && networks.Contains(known) && !networks.Contains(join) {
 				out = append(out, join)
 			}
 		}
@@ -127,8 +135,4 @@ func (h Host) within(networks []netip.Prefix) []netip.Addr {
 func (h Host) matches(selector string) bool {
 	s, err := labels.Parse(selector)
 	return err == nil && s.Matches(labels.Set(h.Labels))
-}
-
-func contains(networks []netip.Prefix, a netip.Addr) bool {
-	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }

@@ -77,6 +77,8 @@ var (
 type translation struct {
 	In
 	want ovs.Desired
+	// found are the networks of rules, as far as they have been worked out.
+	found map[string][]netip.Prefix
 }
 
 func (t *translation) direction(w way, d rules.Direction) {

@@ -124,7 +124,7 @@ func parseClusterRule(name string, r *v1alpha2.ClusterNetworkPolicyEgressRule) (
 		}
 	}
 	var err error
-	if rule.Peers.Networks, err = blocks.prefixes(); err != nil {
+	if rule.Peers.Networks, err = blocks.networks(); err != nil {
 		return rule, err
 	}
 	for _, p := range r.Protocols {

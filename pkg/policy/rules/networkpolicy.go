@@ -92,7 +92,7 @@ func parseRule(d *Direction, peers []networkingv1.NetworkPolicyPeer, ports []net
 		rule.Peers.add(selector)
 	}
 	var err error
-	if rule.Peers.Networks, err = blocks.prefixes(); err != nil {
+	if rule.Peers.Networks, err = blocks.networks(); err != nil {
 		at.wrong(err)
 		return
 	}

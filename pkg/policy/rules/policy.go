@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -62,8 +61,8 @@ type Rule struct {
 type Peers struct {
 	// Groups are pods.
 	Groups []group.Selector
-	// Networks are addresses, without any overlap, those of IPv4 first.
-	Networks []netip.Prefix
+	// Networks are addresses.
+	Networks Networks
 	// Nodes are the addresses of nodes, by label selectors of theirs.
 	Nodes []string
 }

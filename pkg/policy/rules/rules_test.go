@@ -40,7 +40,7 @@ func TestExceptionsStayWithTheirBlock(t *testing.T) {
 	} {
 		p, _ := parse(t, networkingv1.NetworkPolicyIngressRule{From: c.from})
 		var got []string
-		for _, n := range p.Ingress.Rules[0].Peers.Networks {
+		for _, n := range p.Ingress.Rules[0].Peers.Networks.Prefixes() {
 			got = append(got, n.String())
 		}
 		if !slices.Equal(got, c.want) || p.Ingress.Rules[0].Anyone {
