@@ -127,13 +127,21 @@ func trimPod(obj any) (any, error) {
 		return obj, nil
 	}
 	pod.ManagedFields = nil
-	containers := make([]corev1.Container, len(pod.Spec.Containers))
-	for i, c := range pod.Spec.Containers {
-		containers[i] = corev1.Container{Name: c.Name, Ports: c.Ports}
+	pod.Spec = corev1.PodSpec{
+		NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork,
+		Containers: trimContainers(pod.Spec.Containers), InitContainers: trimContainers(pod.Spec.InitContainers),
 	}
-	pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName, HostNetwork: pod.Spec.HostNetwork, Containers: containers}
 	pod.Status = corev1.PodStatus{Phase: pod.Status.Phase}
 	return pod, nil
+}
+
+// trimContainers keeps their ports, and which of the init containers are sidecars.
+func trimContainers(all []corev1.Container) []corev1.Container {
+	out := make([]corev1.Container, len(all))
+	for i, c := range all {
+		out[i] = corev1.Container{Name: c.Name, Ports: c.Ports, RestartPolicy: c.RestartPolicy}
+	}
+	return out
 }
 
 // trimNode keeps a node's addresses and drops its images and conditions, which change every few seconds.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -87,7 +88,7 @@ func (f *feature) place(in *In) error {
 // Selected is what policies select a pod by.
 func Selected(pod *corev1.Pod) group.Pod {
 	p := group.Pod{Key: types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}, Labels: pod.Labels, Node: pod.Spec.NodeName}
-	for _, c := range pod.Spec.Containers {
+	for _, c := range serving(&pod.Spec) {
 		for _, port := range c.Ports {
 			if port.Name == "" {
 				continue
@@ -100,6 +101,18 @@ func Selected(pod *corev1.Pod) group.Pod {
 		}
 	}
 	return p
+}
+
+// serving are the containers that run as long as the pod does: an init container that is restarted always is one of them,
+// a sidecar, and Services find its ports too.
+func serving(spec *corev1.PodSpec) []corev1.Container {
+	all := slices.Clone(spec.Containers)
+	for _, c := range spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // allocate takes addresses from the first candidate that has any.
