@@ -2,6 +2,7 @@ package ovs
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -34,9 +35,39 @@ func (e *ErrInUse) Error() string { return "still in use: " + e.Details }
 
 // ErrTaken says that a row which is not this owner's has the name or the index of a wanted row. Nothing was changed.
 // It wants no backoff: the engine marks the owner dirty when a row of the table goes or changes.
-type ErrTaken struct{ Table, Details string }
+type ErrTaken struct {
+	// Table is where the other row is, and Details what the database says about it.
+	Table, Details string
+	// Name is the name that both want, and Holder whose row has it. They are empty where the engine could not find the row, and
+	// Holder is empty for a row that nobody owns.
+	Name   string
+	Holder Owner
+}
 
-func (e *ErrTaken) Error() string { return "name taken in " + e.Table + ": " + e.Details }
+func (e *ErrTaken) Error() string {
+	if e.Name == "" {
+		return "name taken in " + e.Table + ": " + e.Details
+	}
+	holder := "a row that Woven has not made"
+	if e.Holder != (Owner{}) {
+		holder = e.Holder.Feature + " " + e.Holder.Key
+	}
+	return fmt.Sprintf("the %s name %s is that of %s", nameWord(e.Table), e.Name, holder)
+}
+
+// nameWord is what people call the rows of a table.
+func nameWord(table string) string {
+	switch table {
+	case "Logical_Switch_Port", "Logical_Router_Port":
+		return "port"
+	case "Logical_Switch":
+		return "switch"
+	case "Logical_Router":
+		return "router"
+	default:
+		return table
+	}
+}
 
 // ErrStale says that the database refused what the engine believes to be right. The engine has replaced its session;
 // apply once more, and if it happens again give up the lease: another writer is at work.

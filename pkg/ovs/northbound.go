@@ -25,6 +25,13 @@ var northbound = schema.Knowledge{
 		"NB_Global.hv_cfg", "NB_Global.hv_cfg_timestamp", "NB_Global.options",
 	},
 	Names: []string{"Logical_Switch", "Logical_Router"},
+	Spaces: [][]string{
+		// The southbound database has one name space for the ports of switches and routers: of two that meet, northd programs
+		// one, and says so in its log only.
+		{"Logical_Switch_Port", "Logical_Router_Port"},
+		// Tools find switches and routers by their names in one list.
+		{"Logical_Switch", "Logical_Router"},
+	},
 }
 
 func names(sets ...Set) []string {

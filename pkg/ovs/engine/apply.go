@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/woven-cni/woven/pkg/ovs"
@@ -138,11 +139,42 @@ func (d *DB) awaitRelease(v *view, o ovs.Owner, out outcome) {
 	}
 	v.cache.RLock()
 	defer v.cache.RUnlock()
+	if taken != nil {
+		d.identify(v, taken)
+	}
 	d.ledger.block(o, by)
 	if v.cache.Version() != out.version {
 		d.ledger.mu.Lock()
 		defer d.ledger.mu.Unlock()
 		d.ledger.mark(o, CauseAwaited, "what was in the way may have gone")
+	}
+}
+
+// uuids finds the rows that the database speaks of.
+var uuids = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+// identify finds out whose the row is that has the name. The refusal of a guard says the name; that of an index says the
+// UUIDs of both rows, of which the one that exists has it.
+func (d *DB) identify(v *view, taken *ovs.ErrTaken) {
+	table := d.database.Tables[taken.Table]
+	if table == nil {
+		return
+	}
+	row := v.cache.Named(table, taken.Name)
+	if taken.Name == "" {
+		row = nil
+		for _, id := range uuids.FindAllString(taken.Details, -1) {
+			if found := v.cache.Row(table, id); found != nil {
+				row = found
+			}
+		}
+	}
+	if row == nil {
+		return
+	}
+	taken.Name = row.Name()
+	if o, ok := ovs.ParseOwner(row.IDs().Owner()); ok {
+		taken.Holder = o
 	}
 }
 

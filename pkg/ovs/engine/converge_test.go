@@ -54,8 +54,8 @@ func (w *world) settle(t testing.TB) {
 func (w *world) parents(t testing.TB) {
 	t.Helper()
 	for _, n := range []string{"0", "1"} {
-		w.apply(t, vpcOwner(n), vpc(n))
-		w.apply(t, subnetOwner(n), subnet(n, n))
+		w.apply(t, vpcOwner("v"+n), vpc("v"+n))
+		w.apply(t, subnetOwner(n), subnet(n, "v"+n))
 		w.apply(t, policyOwner(n), policy(n))
 	}
 }
@@ -66,7 +66,7 @@ func (w *world) step(t testing.TB, b byte) {
 	n, gone := fmt.Sprint(b>>2&1), b>>3&3 == 3
 	switch b & 3 {
 	case 0:
-		o, want := subnetOwner(n), subnet(n, n)
+		o, want := subnetOwner(n), subnet(n, "v"+n)
 		if gone {
 			want = ovs.Desired{}
 		}

@@ -75,6 +75,16 @@ func (c *Cache) Contains(m record.Claim) bool {
 	return ok
 }
 
+// Named searches a table for the row with a name; nil if there is none.
+func (c *Cache) Named(t *schema.Table, name string) *Row {
+	for _, r := range c.tables[t] {
+		if r.Name() == name {
+			return r
+		}
+	}
+	return nil
+}
+
 // Joined calls f for each set that a row has joined, of those that are joined by the row itself.
 func (c *Cache) Joined(uuid string, f func(record.Claim)) {
 	for m := range c.places[uuid] {

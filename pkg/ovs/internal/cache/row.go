@@ -36,6 +36,16 @@ func (r *Row) Claims(f func(record.Claim)) {
 	}
 }
 
+// Name is the row's name; empty where the table has none, or none that is a plain text.
+func (r *Row) Name() string {
+	if column := r.Table.Columns["name"]; column != nil {
+		if v := column.Of(r.Value()); v.Kind() == reflect.String {
+			return v.String()
+		}
+	}
+	return ""
+}
+
 // IDs are the external_ids; nil where the table has none.
 func (r *Row) IDs() record.IDs { return r.Table.IDs(r.Value()) }
 

@@ -31,7 +31,7 @@ func (t Transaction) Refusal(results []session.Result) error {
 		}
 		switch {
 		case r.Error == "timed out" && i < len(t.operations) && t.operations[i].guard == guardName:
-			return &ovs.ErrTaken{Table: t.operations[i].table.Name, Details: "another row has the name"}
+			return &ovs.ErrTaken{Table: t.operations[i].table.Name, Name: t.operations[i].name, Details: "another row has the name"}
 		case r.Error == "timed out", r.Error == "duplicate uuid", duplicate.MatchString(text), vanished.MatchString(text):
 			return ErrCrossed
 		case r.Error == "not owner", r.Error == "resources exhausted", r.Error == "I/O error":

@@ -31,9 +31,11 @@ func (t Transaction) Params(database string) []byte {
 }
 
 // txn gathers the operations of one or more plans. Their order: guards of names, inserts, guards of parents,
-// updates, mutations of sets (one per row and column, whoever contributed), deletes.
+// updates, mutations of sets (one per row and column, whoever contributed), deletes, guards of names in other tables, which
+// see what the transaction itself has brought there.
 type txn struct {
 	guards, inserts, updates, deletes []operation
+	rivals                            []operation
 	parents                           map[string]*schema.Table
 	parentOrder                       []string
 	sets                              map[record.Claim]*mutation // keyed with an empty value
@@ -46,6 +48,7 @@ type operation struct {
 	json  []byte
 	table *schema.Table
 	guard guardKind
+	name  string // that a guardName is about
 }
 
 // guardKind is what a refused wait means.
@@ -82,17 +85,31 @@ func (t *txn) add(p Plan) {
 
 func whereUUID(id string) string { return `"where":[["_uuid","==",["uuid","` + id + `"]]]` }
 
-// guardName makes sure that no row has the name. The schema allows twins of switches and routers, and without this wait
-// two leaders that race make them.
+// guardName makes sure that no other row has the name. The schema allows twins of switches and routers, and without this
+// wait two leaders that race make them; it also allows a port of a switch and one of a router with the same name.
 func (t *txn) guardName(c change) {
-	name := c.table.UniqueName
-	if name == nil || c.kind == update && !slices.Contains(c.columns, name) {
+	if c.table.UniqueName == nil && len(c.table.Rivals) == 0 {
 		return
 	}
-	value := schema.AppendText(nil, name.Of(c.model).String())
-	b := append([]byte(`{"op":"wait","timeout":0,"table":"`+c.table.Name+`","columns":["name"],"until":"!=","where":[["name","==",`), value...)
+	column := c.table.Columns["name"]
+	if c.kind == update && !slices.Contains(c.columns, column) {
+		return
+	}
+	name := column.Of(c.model).String()
+	if c.table.UniqueName != nil {
+		t.guards = append(t.guards, awaitNoneNamed(c.table, name))
+	}
+	for _, other := range c.table.Rivals {
+		t.rivals = append(t.rivals, awaitNoneNamed(other, name))
+	}
+}
+
+// awaitNoneNamed passes only while no row of the table has the name.
+func awaitNoneNamed(table *schema.Table, name string) operation {
+	value := schema.AppendText(nil, name)
+	b := append([]byte(`{"op":"wait","timeout":0,"table":"`+table.Name+`","columns":["name"],"until":"!=","where":[["name","==",`), value...)
 	b = append(append(append(b, `]],"rows":[{"name":`...), value...), "}]}"...)
-	t.guards = append(t.guards, operation{json: b, table: c.table, guard: guardName})
+	return operation{json: b, table: table, guard: guardName, name: name}
 }
 
 func (t *txn) insert(c change) {
@@ -208,7 +225,7 @@ func (t *txn) operations() []operation {
 	for _, key := range t.setOrder {
 		out = append(out, operation{json: t.sets[key].json(key), table: key.Column.Table})
 	}
-	return append(out, t.deletes...)
+	return slices.Concat(out, t.deletes, t.rivals)
 }
 
 func (m *mutation) json(key record.Claim) []byte {

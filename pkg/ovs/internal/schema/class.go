@@ -24,7 +24,8 @@ type Knowledge struct {
 	Sets    []string // the members columns
 	Joined  []string // those of them, weak, whose elements are only ever put in by their own rows
 	Foreign []string
-	Names   []string // tables whose names must be unique though the schema does not say so
+	Names   []string   // tables whose names must be unique though the schema does not say so
+	Spaces  [][]string // tables whose names must differ from those of the other tables of the space too
 }
 
 func (k Knowledge) classOf(c *Column) Class {

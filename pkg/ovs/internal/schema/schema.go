@@ -41,6 +41,15 @@ func (d *Database) Load() *Database {
 			t := newTable(name, typ.Elem(), schema.Tables[name], d.know)
 			d.Tables[name], d.types[typ] = t, t
 		}
+		for _, space := range d.know.Spaces {
+			for _, name := range space {
+				for _, other := range space {
+					if other != name {
+						d.Tables[name].Rivals = append(d.Tables[name].Rivals, d.Tables[other])
+					}
+				}
+			}
+		}
 	})
 	return d
 }
@@ -54,6 +63,7 @@ type Table struct {
 	Sets        []*Column // the members columns, sorted by name
 	ExternalIDs *Column   // nil in some tables
 	UniqueName  *Column   // the name, in tables where it must be unique and the schema does not say so
+	Rivals      []*Table  // tables whose rows must not have the name of a row of this one
 	Strong      []string  // tables that rows of this one refer to strongly
 
 	typ  reflect.Type // of the model, without the pointer
