@@ -19,6 +19,9 @@ func TestFlags(t *testing.T) {
 	for text, problem := range map[string]string{
 		"": "",
 		"--datapath=userspace --iface=eth1 --mtu=0 --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112": "",
+		"--closed-ports=":                    "",
+		"--closed-ports=10660,65536":         "--closed-ports",
+		"--closed-ports=http":                "--closed-ports",
 		"--datapath=dpdk":                    "--datapath",
 		"--mtu=100":                          "--mtu",
 		"--service-cluster-ip-range=10.96/8": "--service-cluster-ip-range",

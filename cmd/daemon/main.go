@@ -63,7 +63,7 @@ func newDaemon(o options) *daemon {
 	d.db = vsdb.New(o.ovsSocket, d.log.WithName("ovs"))
 	d.host = host.New(host.Config{
 		NodeName: o.nodeName, Interface: o.iface, MTU: o.mtu, EncapChecksum: o.encapChecksum,
-		Userspace: o.userspace, ServiceCIDRs: o.serviceCIDRs,
+		Userspace: o.userspace, ServiceCIDRs: o.serviceCIDRs, ClosedPorts: o.closedPorts,
 	}, d.db, d.log.WithName("host"))
 	d.stale = make(chan struct{}, 1)
 	d.db.OnChange(d.ovsChanged)

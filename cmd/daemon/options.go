@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -34,6 +35,7 @@ type options struct {
 	clusterRouter string
 	nodeSwitch    string
 	serviceRange  string
+	closed        string
 
 	cniConfDir  string
 	cniConfName string
@@ -43,6 +45,7 @@ type options struct {
 	// what follows from the flags
 	userspace    bool
 	serviceCIDRs []netip.Prefix
+	closedPorts  []uint16
 }
 
 const (
@@ -68,6 +71,8 @@ func (o *options) parse(args []string) error {
 	f.StringVar(&o.clusterRouter, "cluster-router", kubeovnv1.DefaultVpc, "name of the default Vpc")
 	f.StringVar(&o.nodeSwitch, "node-switch", kubeovnv1.JoinSubnet, "name of the subnet of nodes")
 	f.StringVar(&o.serviceRange, "service-cluster-ip-range", "10.96.0.0/12", "addresses of Services, never behind source NAT; one CIDR of each family")
+	f.StringVar(&o.closed, "closed-ports", "10660,10665",
+		"TCP ports of the node that pods do not reach, with commas between, beside those of OVN's databases")
 	f.StringVar(&o.cniConfDir, "cni-conf-dir", "/etc/cni/net.d", "where the CNI configuration is written")
 	f.StringVar(&o.cniConfName, "cni-conf-name", "01-woven.conflist", "name of the CNI configuration")
 	f.StringVar(&o.cniBinDir, "cni-bin-dir", "/opt/cni/bin", "where the CNI plugins are installed")
@@ -103,6 +108,13 @@ func (o *options) complete() error {
 			return fmt.Errorf("--service-cluster-ip-range: %w", err)
 		}
 		o.serviceCIDRs = append(o.serviceCIDRs, cidr.Masked())
+	}
+	for text := range strings.FieldsFuncSeq(o.closed, func(r rune) bool { return r == ',' }) {
+		port, err := strconv.ParseUint(strings.TrimSpace(text), 10, 16)
+		if err != nil || port == 0 {
+			return fmt.Errorf("--closed-ports: %q is not a port", text)
+		}
+		o.closedPorts = append(o.closedPorts, uint16(port))
 	}
 	o.userspace = o.datapath == kubeovnv1.DatapathUserspace
 	if o.datapath == datapathAuto {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -33,7 +34,10 @@ type watch struct {
 	*daemon
 	cache  cache.Cache
 	client client.Client
+
+	mu     sync.Mutex          // protects slices and listed
 	slices map[string][]string // addresses of the southbound database, by EndpointSlice
+	listed bool                // whether all EndpointSlices of the first list are in slices
 
 	registered chan struct{} // closed when handled is whole
 	handled    []toolscache.InformerSynced
@@ -146,6 +150,7 @@ func (w *watch) run(ctx context.Context) error {
 		w.handled = append(w.handled, handled.HasSynced)
 	}
 	close(w.registered)
+	go w.awaitEndpoints(ctx)
 	if err := w.cache.Start(ctx); err != nil {
 		return fmt.Errorf("watching the cluster: %w", err)
 	}
@@ -194,7 +199,21 @@ func (w *watch) describeNode(ctx context.Context, node *corev1.Node) {
 	}
 }
 
+// awaitEndpoints lets the host know of the first list as a whole: half of the addresses would cut off ovn-controller from the other
+// half, and leave those databases unprotected, at every start of the daemon.
+func (w *watch) awaitEndpoints(ctx context.Context) {
+	if w.awaitPods(ctx) != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listed = true
+	w.setRemotes()
+}
+
 func (w *watch) setEndpoints(slice *discoveryv1.EndpointSlice) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.slices[slice.Name] = remotes(slice)
 	w.setRemotes()
 }
@@ -218,12 +237,17 @@ func remotes(slice *discoveryv1.EndpointSlice) []string {
 }
 
 func (w *watch) removeEndpoints(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	delete(w.slices, name)
 	w.setRemotes()
 }
 
-// setRemotes is only called by the informer of EndpointSlices, one event at a time.
+// setRemotes is called with mu held.
 func (w *watch) setRemotes() {
+	if !w.listed {
+		return
+	}
 	var all []string
 	for _, remotes := range w.slices {
 		all = append(all, remotes...)

@@ -37,6 +37,8 @@ type Config struct {
 	Userspace     bool
 	// ServiceCIDRs are never outside.
 	ServiceCIDRs []netip.Prefix
+	// ClosedPorts are TCP ports of the node that pods do not reach, beside those of OVN's databases.
+	ClosedPorts []uint16
 }
 
 // Host keeps a node's kernel and Open vSwitch as they should be.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +50,7 @@ func (r *rig) start() (stop func()) {
 	db := vsdb.New(r.ovs.Endpoint(), log)
 	r.Host = New(Config{
 		NodeName: "node1", Interface: "nothing,eth[1-9]", Userspace: true, EncapChecksum: true,
-		ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")},
+		ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}, ClosedPorts: []uint16{10665},
 	}, db, log)
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
@@ -139,10 +140,10 @@ func whole() kernel.State {
 			{Dst: cidrs("192.0.2.0/24")[0], Gateway: netip.MustParseAddr("172.30.0.254"), Link: "br-eth1", Protocol: 3},
 		},
 		Sysctls: map[string]string{"net/ipv4/ip_forward": "1"},
-		NAT: kernel.NAT{
+		Netfilter: kernel.Netfilter{
 			Sources: cidrs("10.16.0.0/16", "fd00:10:16::/64"),
 			Cluster: cidrs("10.16.0.0/16", "100.64.0.0/16", "10.96.0.0/12", "fd00:10:16::/64", "fd00:100:64::/64"),
-			Own:     cidrs("172.31.0.1/32"),
+			Own:     cidrs("172.31.0.1/32"), Databases: cidrs("172.31.0.1/32"), Doors: []uint16{6641, 6642, 6643, 6644, 10665},
 		},
 	}
 }
@@ -183,6 +184,9 @@ func TestNodeComesUpAndHeals(t *testing.T) {
 		"all rules deleted":    {"nft", "flush", "ruleset"},
 		"the rules flushed":    {"nft", "flush", "chain", "inet", "woven", "postrouting"},
 		"a chain flushed":      {"nft", "flush", "chain", "inet", "woven", "output"},
+		"a chain deleted":      {"nft", "delete", "chain", "inet", "woven", "forward"},
+		"a door opened":        {"nft", "delete", "element", "inet", "woven", "doors", "{ 6642 }"},
+		"a database forgotten": {"nft", "delete", "element", "inet", "woven", "databases4", "{ 172.31.0.1 }"},
 		"an element deleted":   {"nft", "delete", "element", "inet", "woven", "sources4", "{ 10.16.0.0/16 }"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -271,12 +275,12 @@ func TestSubnetsComeAndGo(t *testing.T) {
 	want.Routes = append(want.Routes, kernel.Route{
 		Dst: cidrs("10.17.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol,
 	})
-	want.NAT.Cluster = append(want.NAT.Cluster, cidrs("10.17.0.0/16")...)
+	want.Netfilter.Cluster = append(want.Netfilter.Cluster, cidrs("10.17.0.0/16")...)
 	r.has("with the new subnet", want)
 	r.SetSubnet(Subnet{Name: "web", Routed: true}) // refused by the controller: what was accepted stays
 	r.SetSubnet(Subnet{Name: "web2", Routed: true, NAT: true, CIDRs: cidrs("10.18.0.0/16")})
-	want.NAT.Cluster = append(want.NAT.Cluster, cidrs("10.18.0.0/16")...)
-	want.NAT.Sources = append(want.NAT.Sources, cidrs("10.18.0.0/16")...)
+	want.Netfilter.Cluster = append(want.Netfilter.Cluster, cidrs("10.18.0.0/16")...)
+	want.Netfilter.Sources = append(want.Netfilter.Sources, cidrs("10.18.0.0/16")...)
 	want.Routes = append(want.Routes, kernel.Route{
 		Dst: cidrs("10.18.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol,
 	})
@@ -284,6 +288,20 @@ func TestSubnetsComeAndGo(t *testing.T) {
 	r.DeleteSubnet("web")
 	r.DeleteSubnet("web2")
 	r.has("without", whole())
+}
+
+// While nobody has told where the databases are, what protects them stays.
+func TestDatabases(t *testing.T) {
+	root := &vsdb.Root{ExternalIDs: map[string]string{"ovn-remote": "tcp:172.31.0.1:6642,ssl:[fd00:31::1]:6642,unix:/run/ovn/sb.sock"}}
+	if have := databases(nil, root); !slices.Equal(have, cidrs("172.31.0.1/32", "fd00:31::1/128")) {
+		t.Errorf("by the last setting: %v", have)
+	}
+	if have := databases([]string{"tcp:172.31.0.2:6642", "tcp:172.31.0.2:16642"}, root); !slices.Equal(have, cidrs("172.31.0.2/32")) {
+		t.Errorf("as told: %v", have)
+	}
+	if have := databases(nil, &vsdb.Root{}); len(have) > 0 {
+		t.Errorf("of nothing: %v", have)
+	}
 }
 
 func TestDiffOfEqualStatesIsEmpty(t *testing.T) {

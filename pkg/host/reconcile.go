@@ -10,6 +10,7 @@ import (
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
+	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
 )
@@ -47,11 +48,16 @@ func (h *Host) reconcile(ctx context.Context) error {
 	if err := h.nodePort(ctx, session, in.node.Join); err != nil {
 		return err
 	}
-	if err := h.kernel(h.desired(in, tunnel)); err != nil {
+	want := h.desired(in, tunnel)
+	want.Netfilter.Databases = databases(in.remotes, root)
+	if err := h.kernel(want); err != nil {
 		return err
 	}
 	return h.missing(in, session)
 }
+
+// keyRemote is the setting that tells ovn-controller where the southbound database is.
+const keyRemote = "ovn-remote"
 
 // externalIDs are the settings that ovn-controller reads.
 func (h *Host) externalIDs(in inputs, tunnel tunnel) map[string]string {
@@ -68,7 +74,7 @@ func (h *Host) externalIDs(in inputs, tunnel tunnel) map[string]string {
 	}
 	// Without an address the last one stays: the databases may only be restarting.
 	if len(in.remotes) > 0 {
-		ids["ovn-remote"] = strings.Join(in.remotes, ",")
+		ids[keyRemote] = strings.Join(in.remotes, ",")
 	}
 	return ids
 }
@@ -160,11 +166,37 @@ func (h *Host) desired(in inputs, t tunnel) kernel.State {
 		all = append(all, address.Masked())
 	}
 	all = append(all, h.config.ServiceCIDRs...)
-	want.NAT = kernel.NAT{Sources: natted, Cluster: withoutContained(all)}
+	want.Netfilter = kernel.Netfilter{
+		Sources: natted, Cluster: withoutContained(all),
+		Doors: slices.Clone(h.config.ClosedPorts),
+	}
+	for port := uint16(kubeovnv1.FirstDatabasePort); port <= kubeovnv1.LastDatabasePort; port++ {
+		want.Netfilter.Doors = append(want.Netfilter.Doors, port)
+	}
 	for _, ip := range in.node.InternalIPs {
-		want.NAT.Own = append(want.NAT.Own, netip.PrefixFrom(ip, ip.BitLen()))
+		want.Netfilter.Own = append(want.Netfilter.Own, netip.PrefixFrom(ip, ip.BitLen()))
 	}
 	return want
+}
+
+// databases are the addresses of remotes, "tcp:address:port" each; without any, of those that ovn-controller was told last: the
+// API server may not have said yet where the databases are, and what protects them stays meanwhile.
+func databases(remotes []string, root *vsdb.Root) []netip.Prefix {
+	if len(remotes) == 0 {
+		remotes = strings.Split(root.ExternalIDs[keyRemote], ",")
+	}
+	var out []netip.Prefix
+	for _, remote := range remotes {
+		_, text, _ := strings.Cut(remote, ":")
+		at, err := netip.ParseAddrPort(text)
+		if err != nil {
+			continue // a socket's path is no address that a packet has
+		}
+		if p := netip.PrefixFrom(at.Addr(), at.Addr().BitLen()); !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // kernel makes the kernel's state what it should be.

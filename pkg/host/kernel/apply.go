@@ -31,8 +31,8 @@ func Apply(plan Plan) error {
 	for _, r := range plan.RoutesDelete {
 		errs = append(errs, applyRoute(r, netlink.RouteDel, "removing"))
 	}
-	if plan.NAT != nil {
-		errs = append(errs, applyNAT(*plan.NAT))
+	if plan.Netfilter != nil {
+		errs = append(errs, applyNetfilter(*plan.Netfilter))
 	}
 	return errors.Join(errs...)
 }

@@ -1,3 +1,3 @@
-// Package kernel compares what the kernel has of a node's links, addresses, routes, sysctls and source NAT with what it
+// Package kernel compares what the kernel has of a node's links, addresses, routes, sysctls and nftables rules with what it
 // should have, and applies the difference: Observe, Diff, Apply. Watch tells when to look again.
 package kernel

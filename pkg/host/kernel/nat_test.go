@@ -59,12 +59,12 @@ func newWire(t *testing.T) *wire {
 	for name, value := range map[string]string{"ip_forward": "1", "conf/all/rp_filter": "0", "conf/ovn0/rp_filter": "0"} {
 		hosttest.Must(t, os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644)) //nolint:gosec // the kernel's file
 	}
-	hosttest.Must(t, applyNAT(NATPlan{Rebuild: true, OwnAdd: []netip.Prefix{netip.PrefixFrom(outer, 32)}}))
-	if have, err := observeNAT(); err != nil || have.Broken {
+	hosttest.Must(t, applyNetfilter(NetfilterPlan{Rebuild: true, Add: Netfilter{Own: []netip.Prefix{netip.PrefixFrom(outer, 32)}}}))
+	if have, err := observeNetfilter(); err != nil || have.Broken {
 		t.Fatalf("the rules do not read back: %v, %v", have, err)
 	}
 	hosttest.Must(t, exec.Command("nft", "list", "ruleset").Run()) // others list them, and must be able to
-	t.Cleanup(func() { _ = exec.Command("nft", "delete", "table", "inet", natTable).Run() })
+	t.Cleanup(func() { _ = exec.Command("nft", "delete", "table", "inet", tableName).Run() })
 	proxy := exec.Command("nft", "-f", "-")
 	proxy.Stdin = strings.NewReader(`table ip proxy {
 		chain prerouting { type nat hook prerouting priority dstnat; udp dport { 30080, 30081 } dnat to 10.16.0.9:8080; }

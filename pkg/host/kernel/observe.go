@@ -52,7 +52,7 @@ func Observe(want State) (State, error) {
 	if have.Routes, err = Routes(names); err != nil {
 		return have, err
 	}
-	have.NAT, err = observeNAT()
+	have.Netfilter, err = observeNetfilter()
 	return have, err
 }
 

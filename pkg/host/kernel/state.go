@@ -17,7 +17,7 @@ type State struct {
 	Addresses map[string][]netip.Prefix // by link: all but link-local ones
 	Routes    []Route
 	Sysctls   map[string]string
-	NAT       NAT
+	Netfilter Netfilter
 }
 
 // Link is a network device.
@@ -49,12 +49,17 @@ func (r Route) String() string {
 // Protocol marks our routes, so that those of subnets that are gone can be told from everybody else's.
 const Protocol = 0x57 // 'W'
 
-// NAT is which traffic leaves with the node's address: what comes from Sources and does not go to Cluster. Own are the node's own
-// addresses, each alone.
-type NAT struct {
+// Netfilter is what the rules of the table "inet woven" go by.
+type Netfilter struct {
+	// Traffic that comes from Sources and does not go to Cluster leaves with the node's address.
 	Sources []netip.Prefix
 	Cluster []netip.Prefix
-	Own     []netip.Prefix
+	// Own are the node's own addresses, each alone.
+	Own []netip.Prefix
+	// Databases are the addresses of OVN's databases, each alone: nothing is forwarded to their ports.
+	Databases []netip.Prefix
+	// Doors are the node's TCP ports that pods do not reach.
+	Doors []uint16
 	// Broken is set in what is when the rules themselves are not ours or not there.
 	Broken bool
 }
@@ -67,7 +72,7 @@ type Plan struct {
 	AddressesDelete []LinkAddress
 	RoutesAdd       []Route
 	RoutesDelete    []Route
-	NAT             *NATPlan
+	Netfilter       *NetfilterPlan
 }
 
 // LinkAddress is an address on a link.
@@ -76,16 +81,10 @@ type LinkAddress struct {
 	Address netip.Prefix
 }
 
-// NATPlan is the difference between two NATs. Rebuild has all elements in the Adds.
-type NATPlan struct {
-	Rebuild                   bool
-	SourcesAdd, SourcesDelete []netip.Prefix
-	ClusterAdd, ClusterDelete []netip.Prefix
-	OwnAdd, OwnDelete         []netip.Prefix
-}
-
-func (p *NATPlan) changesSets() bool {
-	return len(p.SourcesAdd)+len(p.SourcesDelete)+len(p.ClusterAdd)+len(p.ClusterDelete)+len(p.OwnAdd)+len(p.OwnDelete) > 0
+// NetfilterPlan is the difference between two Netfilters. Rebuild makes the table anew, with all that is in Add.
+type NetfilterPlan struct {
+	Rebuild     bool
+	Add, Delete Netfilter
 }
 
 // Diff finds what leads from have to want. Links that do not exist are left out, with all that is on them: their
@@ -109,7 +108,7 @@ func Diff(want, have State) Plan {
 	}
 	diffAddresses(&plan, want, have)
 	diffRoutes(&plan, want, have)
-	plan.NAT = diffNAT(want.NAT, have.NAT)
+	plan.Netfilter = diffNetfilter(want.Netfilter, have.Netfilter)
 	return plan
 }
 
@@ -147,18 +146,24 @@ func diffRoutes(plan *Plan, want, have State) {
 	}
 }
 
-func diffNAT(want, have NAT) *NATPlan {
-	plan := &NATPlan{Rebuild: have.Broken}
+func diffNetfilter(want, have Netfilter) *NetfilterPlan {
+	plan := &NetfilterPlan{Rebuild: have.Broken}
 	if have.Broken {
-		have = NAT{}
+		have = Netfilter{}
 	}
-	plan.SourcesAdd, plan.SourcesDelete = diffSets(want.Sources, have.Sources)
-	plan.ClusterAdd, plan.ClusterDelete = diffSets(want.Cluster, have.Cluster)
-	plan.OwnAdd, plan.OwnDelete = diffSets(want.Own, have.Own)
-	if !plan.Rebuild && !plan.changesSets() {
+	plan.Add.Sources, plan.Delete.Sources = diffSets(want.Sources, have.Sources)
+	plan.Add.Cluster, plan.Delete.Cluster = diffSets(want.Cluster, have.Cluster)
+	plan.Add.Own, plan.Delete.Own = diffSets(want.Own, have.Own)
+	plan.Add.Databases, plan.Delete.Databases = diffSets(want.Databases, have.Databases)
+	plan.Add.Doors, plan.Delete.Doors = diffSets(want.Doors, have.Doors)
+	if !plan.Rebuild && plan.Add.empty() && plan.Delete.empty() {
 		return nil
 	}
 	return plan
+}
+
+func (n *Netfilter) empty() bool {
+	return len(n.Sources)+len(n.Cluster)+len(n.Own)+len(n.Databases)+len(n.Doors) == 0
 }
 
 func diffSets[T comparable](want, have []T) (add, remove []T) {
@@ -200,9 +205,10 @@ func (p Plan) String() string {
 	for _, r := range p.RoutesDelete {
 		line("-route %s", r)
 	}
-	if n := p.NAT; n != nil {
-		line("nat rebuild %t sources +%v -%v cluster +%v -%v own +%v -%v",
-			n.Rebuild, n.SourcesAdd, n.SourcesDelete, n.ClusterAdd, n.ClusterDelete, n.OwnAdd, n.OwnDelete)
+	if n := p.Netfilter; n != nil {
+		line("netfilter rebuild %t sources +%v -%v cluster +%v -%v own +%v -%v databases +%v -%v doors +%v -%v", n.Rebuild,
+			n.Add.Sources, n.Delete.Sources, n.Add.Cluster, n.Delete.Cluster, n.Add.Own, n.Delete.Own,
+			n.Add.Databases, n.Delete.Databases, n.Add.Doors, n.Delete.Doors)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -30,7 +30,7 @@ func Watch(ctx context.Context, wake func()) error {
 		return fmt.Errorf("subscribing to the kernel's nftables: %w", err)
 	}
 	go receive(ctx, routing, concernsRouting, wake)
-	go receive(ctx, rules, concernsNAT, wake)
+	go receive(ctx, rules, concernsRules, wake)
 	return nil
 }
 
@@ -66,11 +66,11 @@ func concernsRouting(m syscall.NetlinkMessage) bool {
 	return err != nil || !sandbox.IsHostName(link.Attrs().Name)
 }
 
-// concernsNAT leaves out what others write, and what appears: only what vanishes has to be put back.
-func concernsNAT(m syscall.NetlinkMessage) bool {
+// concernsRules leaves out what others write, and what appears: only what vanishes has to be put back.
+func concernsRules(m syscall.NetlinkMessage) bool {
 	switch m.Header.Type & 0xff {
 	case unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE, unix.NFT_MSG_DELSET, unix.NFT_MSG_DELSETELEM:
-		return bytes.Contains(m.Data, []byte(natTable+"\x00"))
+		return bytes.Contains(m.Data, []byte(tableName+"\x00"))
 	}
 	return false
 }

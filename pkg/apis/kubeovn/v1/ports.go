@@ -6,3 +6,12 @@ package v1
 //
 // 0xf000, so that "below" is four matches of a switch and not sixteen; above the ports from which Linux calls by itself.
 const FirstOwnPort = 61440
+
+// TunnelPort is where nodes take Geneve packets, in UDP.
+const TunnelPort = 6081
+
+// OVN's northbound and southbound database and their raft clusters listen on these ports, in TCP.
+const (
+	FirstDatabasePort = 6641
+	LastDatabasePort  = 6644
+)
