@@ -8,7 +8,7 @@ import (
 // Northbound is OVN's northbound database.
 var Northbound = schema.New(nb.Schema, nb.FullDatabaseModel, northbound)
 
-// northbound is what the NB schema of OVN 25.03 does not say.
+// northbound is what the NB schema of OVN 26.03 does not say.
 var northbound = schema.Knowledge{
 	Sets: names(
 		SwitchPorts, SwitchACLs, SwitchQoSRules, SwitchLoadBalancers, SwitchLoadBalancerGroups, SwitchDNSRecords,
@@ -20,6 +20,7 @@ var northbound = schema.Knowledge{
 	Foreign: []string{
 		"Logical_Switch_Port.up", "Logical_Switch_Port.dynamic_addresses", "Logical_Switch_Port.tag",
 		"Logical_Router_Port.status", "Logical_Router_Port.ipv6_prefix", "BFD.status",
+		"Logical_Switch_Port_Health_Check.status", "Network_Function_Group.network_function_active",
 		"Connection.is_connected", "Connection.status",
 		"NB_Global.nb_cfg", "NB_Global.nb_cfg_timestamp", "NB_Global.sb_cfg", "NB_Global.sb_cfg_timestamp",
 		"NB_Global.hv_cfg", "NB_Global.hv_cfg_timestamp", "NB_Global.options",

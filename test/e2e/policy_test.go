@@ -327,16 +327,16 @@ func TestPolicyBeforeFirstPacket(t *testing.T) {
 	}
 }
 
-// What northd computes anew for policies is what OVN 25.03 cannot do by the difference: docs/adr/0007 has the budget.
+// Policies come, change and go by the difference, and so do their groups and the pods in them. For what OVN 25.03 cannot do
+// so, docs/adr/0007 has a budget.
 func TestPolicyRecomputes(t *testing.T) {
 	ns, db := cluster.Namespace(t, nil), cluster.Northbound(t)
 	ns.Start(framework.Idle("server", framework.On(here)), framework.Idle("friend", framework.On(here)))
 	p := ingressTo("server", letIn(podPeer("app", "friend")))
 	for _, step := range []struct {
-		name string
-		// lflow is how often the logical flows of all switches may be computed anew.
-		lflow int
-		do    func()
+		name      string
+		lflow2503 int
+		do        func()
 	}{
 		// Its groups, their ports and the ACLs are one transaction.
 		{"a policy with new groups", 1, func() { addPolicy(t, ns, p) }},
@@ -358,6 +358,6 @@ func TestPolicyRecomputes(t *testing.T) {
 			}))
 		}},
 	} {
-		checkRecomputes(t, db, step.name, step.lflow, step.do)
+		checkRecomputes(t, db, step.name, step.lflow2503, step.do)
 	}
 }

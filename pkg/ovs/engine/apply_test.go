@@ -82,8 +82,10 @@ type fixture struct {
 	sent []string
 }
 
-func newFixture(t *testing.T) *fixture {
-	f := &fixture{t: t, server: ovstest.Start(t)}
+func newFixture(t *testing.T) *fixture { return newFixtureOn(t, ovstest.Start(t)) }
+
+func newFixtureOn(t *testing.T, server *ovstest.Server) *fixture {
+	f := &fixture{t: t, server: server}
 	f.db = f.server.DB(engine.WithRecorder(func(p []byte) {
 		f.mu.Lock()
 		defer f.mu.Unlock()

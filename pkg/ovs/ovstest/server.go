@@ -35,7 +35,10 @@ type Server struct {
 func Start(t testing.TB) *Server { return StartSchema(t, "ovn-nb") }
 
 // StartSchema runs a server with an empty database of a schema that Schema knows.
-func StartSchema(t testing.TB, schema string) *Server {
+func StartSchema(t testing.TB, schema string) *Server { return StartFile(t, Schema(t, schema)) }
+
+// StartFile runs a server with an empty database of the schema in a file.
+func StartFile(t testing.TB, schema string) *Server {
 	t.Helper()
 	// Unix socket paths are short, and t.TempDir's are not.
 	dir, err := os.MkdirTemp("", "ovs")
@@ -60,7 +63,7 @@ func (s *Server) reset(schema string) {
 	if err := os.RemoveAll(db); err != nil {
 		s.t.Fatal(err)
 	}
-	Run(s.t, "ovsdb-tool", "create", db, Schema(s.t, schema))
+	Run(s.t, "ovsdb-tool", "create", db, schema)
 }
 
 // Socket is the path of the server's socket.
@@ -95,7 +98,14 @@ func (s *Server) signal(sig os.Signal) {
 }
 
 // Empty replaces the database by an empty one, as a lost disk does. The server must have been killed.
-func (s *Server) Empty() { s.reset("ovn-nb") }
+func (s *Server) Empty() { s.reset(Schema(s.t, "ovn-nb")) }
+
+// Convert gives the database the schema that comes with the programs, as ovn-central does when its image is a newer one.
+// The server must have been killed.
+func (s *Server) Convert() {
+	s.t.Helper()
+	Run(s.t, "ovsdb-tool", "convert", filepath.Join(s.dir, "db"), Schema(s.t, "ovn-nb"))
+}
 
 // Restart starts the server after Kill, and waits until it listens.
 func (s *Server) Restart() {
@@ -144,12 +154,18 @@ func Schema(t testing.TB, name string) string {
 	return filepath.Join(repository(t), "pkg/ovs/schema", name+".ovsschema")
 }
 
+// Oldest is the file of the northbound schema of the oldest OVN that Woven runs with.
+func Oldest(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(repository(t), "pkg/ovs/schema/ovn-nb-25.03.ovsschema")
+}
+
 func readable(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// Program finds a program of OVS or OVN: where `make deps` puts those of the images' Debian release, else in PATH.
+// Program finds a program of OVS or OVN: where `make deps` puts those of the images, else in PATH.
 func Program(t testing.TB, name string) string {
 	t.Helper()
 	if path := filepath.Join(repository(t), ".sandbox/ovn/bin", name); executable(path) {

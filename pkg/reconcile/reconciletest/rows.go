@@ -1,22 +1,27 @@
 package reconciletest
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/ovs/ovstest"
 )
 
 // dump writes the wanted rows for people: a line with the table, the name and the set that keeps the row, then a line a
 // column that is not empty. Rows are sorted by name, so that the order in which a feature adds them does not show.
 func dump(t *testing.T, want ovs.Desired) string {
 	t.Helper()
-	tables := tableNames(t)
+	tables, oldest := tableNames(t), oldestSchema(t)
 	rows := slices.Clone(want.Rows)
 	slices.SortFunc(rows, func(a, b ovs.Row) int { return strings.Compare(string(a.Sym), string(b.Sym)) })
 	var b strings.Builder
@@ -30,6 +35,7 @@ func dump(t *testing.T, want ovs.Desired) string {
 			fmt.Fprintf(&b, " in %s.%s", row.In.Of, row.In.Column)
 		}
 		b.WriteString("\n")
+		checkOldest(t, oldest, table, reflect.ValueOf(row.Model).Elem())
 		dumpColumns(&b, reflect.ValueOf(row.Model).Elem())
 		for _, e := range row.Exact {
 			fmt.Fprintf(&b, "  %-13s exactly %s\n", e.Set.Column, value(reflect.ValueOf(e.Values)))
@@ -53,6 +59,36 @@ func tableNames(t *testing.T) map[reflect.Type]string {
 		names[pointer.Elem()] = table
 	}
 	return names
+}
+
+// checkOldest holds that a row needs nothing that the oldest OVN lacks: its server would refuse the row.
+func checkOldest(t *testing.T, oldest ovsdb.DatabaseSchema, table string, row reflect.Value) {
+	t.Helper()
+	known := oldest.Table(table)
+	if known == nil {
+		t.Errorf("the oldest OVN that is supported has no table %s", table)
+		return
+	}
+	for i := range row.NumField() {
+		column := row.Type().Field(i).Tag.Get("ovsdb")
+		if !row.Field(i).IsZero() && column != "_uuid" && known.Column(column) == nil {
+			t.Errorf("the oldest OVN that is supported has no column %s.%s", table, column)
+		}
+	}
+}
+
+// oldestSchema is the schema of the oldest OVN that is supported.
+func oldestSchema(t *testing.T) ovsdb.DatabaseSchema {
+	t.Helper()
+	text, err := os.ReadFile(ovstest.Oldest(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema ovsdb.DatabaseSchema
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	return schema
 }
 
 func dumpColumns(b *strings.Builder, row reflect.Value) {

@@ -56,31 +56,44 @@ func (c *Cluster) Northbound(t testing.TB) *Northbound {
 }
 
 func (c *Cluster) openNorthbound(ctx context.Context) (*Northbound, error) {
-	schema, err := nb.FullDatabaseModel()
-	if err != nil {
-		return nil, fmt.Errorf("making the model: %w", err)
-	}
 	endpoints, err := c.northboundEndpoints(ctx)
 	if err != nil {
 		return nil, err
 	}
-	silent := logr.Discard()
-	opts := []ovsclient.Option{ovsclient.WithLogger(&silent)}
-	for _, e := range endpoints {
-		opts = append(opts, ovsclient.WithEndpoint(e))
+	return viewNorthbound(ctx, endpoints)
+}
+
+// viewNorthbound opens a view of what is served at the endpoints.
+func viewNorthbound(ctx context.Context, endpoints []string) (*Northbound, error) {
+	known, err := knownTo(ctx, endpoints)
+	if err != nil {
+		return nil, err
 	}
 	n := &Northbound{changed: make(chan struct{})}
-	if n.ovs, err = ovsclient.NewOVSDBClient(schema, opts...); err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
-	}
-	if err := n.ovs.Connect(ctx); err != nil {
-		return nil, fmt.Errorf("connecting to %v: %w", endpoints, err)
+	if n.ovs, err = connect(ctx, known, endpoints); err != nil {
+		return nil, err
 	}
 	n.ovs.Cache().AddEventHandler((*recorder)(n))
 	if _, err := n.ovs.MonitorAll(ctx); err != nil {
 		return nil, fmt.Errorf("monitoring: %w", err)
 	}
 	return n, n.forget(ctx)
+}
+
+func connect(ctx context.Context, known model.ClientDBModel, endpoints []string) (ovsclient.Client, error) {
+	silent := logr.Discard()
+	opts := []ovsclient.Option{ovsclient.WithLogger(&silent)}
+	for _, e := range endpoints {
+		opts = append(opts, ovsclient.WithEndpoint(e))
+	}
+	ovs, err := ovsclient.NewOVSDBClient(known, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	if err := ovs.Connect(ctx); err != nil {
+		return nil, fmt.Errorf("connecting to %v: %w", endpoints, err)
+	}
+	return ovs, nil
 }
 
 func (c *Cluster) northboundEndpoints(ctx context.Context) ([]string, error) {
@@ -155,9 +168,15 @@ func (n *Northbound) Ports() []string {
 
 // Rows are the rows of a table that match.
 func Rows[M any](n *Northbound, matches func(*M) bool) ([]M, error) {
+	table, err := tableOf[M]()
+	if err != nil {
+		return nil, err
+	}
 	var found []M
-	if err := n.ovs.WhereCache(matches).List(context.Background(), &found); err != nil {
-		return nil, fmt.Errorf("listing rows: %w", err)
+	for _, row := range n.ovs.Cache().Table(table).Rows() {
+		if m := widened[M](row); matches(m) {
+			found = append(found, *m)
+		}
 	}
 	return found, nil
 }

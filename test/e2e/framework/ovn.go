@@ -121,6 +121,25 @@ func (c *Cluster) memberWhere(ctx context.Context, container, words string, comm
 	return nil, fmt.Errorf("in no pod of %s says %v: %s", Central, command, words)
 }
 
+var northdVersion = regexp.MustCompile(`(?m)^ovn-northd (\S+)`)
+
+// OVNVersion is the version of OVN that ovn-central runs, "26.03.1".
+func (c *Cluster) OVNVersion(ctx context.Context) (string, error) {
+	pod, err := c.PodOf(ctx, Central, "")
+	if err != nil {
+		return "", err
+	}
+	out, err := c.ExecIn(ctx, pod, "northd", "ovn-northd", "--version")
+	if err != nil {
+		return "", err
+	}
+	m := northdVersion.FindStringSubmatch(out)
+	if m == nil {
+		return "", fmt.Errorf("ovn-northd says of its version %q", out)
+	}
+	return m[1], nil
+}
+
 // Synced waits until every node's ovn-controller has installed what the northbound database holds now.
 func (c *Cluster) Synced(ctx context.Context) error {
 	_, err := c.NBCtl(ctx, "--wait=hv", "sync")
