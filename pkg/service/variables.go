@@ -31,7 +31,7 @@ type VariablesIn struct {
 // a change of a variable is a full recompute in northd.
 //
 // The row stays when nothing is in it. An ovn-controller that hears in one turn of a row that has gone and of one that has
-// come for its chassis fails an assertion (template_vars_update, at least up to OVN 25.03): all nodes' would.
+// come for its chassis fails an assertion (template_vars_update, at least up to OVN 26.03): all nodes' would.
 func TranslateVariables(in VariablesIn) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	values := map[string]string{}

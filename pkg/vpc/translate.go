@@ -79,7 +79,7 @@ func addMemory(want *ovs.Desired, name string) {
 		Direction: nb.ACLDirectionToLport, Tier: BaselineTier, Priority: 0, Match: "ip", Action: nb.ACLActionAllowRelated,
 	}).In(ovs.GroupACLs.Of(Switches(name)))
 	for tier := NodeTier; tier < BaselineTier; tier++ {
-		// A connection that a policy has ended is marked. Where no ACL of a tier speaks of a packet, OVN 25.03 takes a marked
+		// A connection that a policy has ended is marked. Where no ACL of a tier speaks of a packet, OVN takes a marked
 		// one for allowed, and takes the mark away, without asking the tiers after it: every second packet would pass.
 		want.Add(nextTier(name, tier), &nb.ACL{
 			Direction: nb.ACLDirectionToLport, Tier: tier, Priority: 0, Match: "ip", Action: nb.ACLActionPass,
