@@ -84,18 +84,61 @@ func (c *Cluster) Members(ctx context.Context) ([]corev1.Pod, error) {
 	return c.Pods(ctx, System, "app", string(Central))
 }
 
-// DatabaseLeader is the member of a raft cluster that leads the northbound database.
-func (c *Cluster) DatabaseLeader(ctx context.Context) (*corev1.Pod, error) {
-	return c.memberWhere(ctx, "nb-ovsdb", "Role: leader", nbStatus...)
+// Database is one of the two databases of ovn-central: its container, its server's control socket and its name.
+type Database struct{ container, control, name string }
+
+// The databases of ovn-central.
+var (
+	NB = Database{"nb-ovsdb", "/run/ovn/ovnnb_db.ctl", "OVN_Northbound"}
+	SB = Database{"sb-ovsdb", "/run/ovn/ovnsb_db.ctl", "OVN_Southbound"}
+)
+
+// String is the database's name.
+func (d Database) String() string { return d.name }
+
+func (d Database) status() []string {
+	return []string{"ovn-appctl", "-t", d.control, "cluster/status", d.name}
 }
 
-var nbStatus = []string{"ovn-appctl", "-t", "/run/ovn/ovnnb_db.ctl", "cluster/status", "OVN_Northbound"}
+// DatabaseLeader is the member of a raft cluster that leads a database.
+func (c *Cluster) DatabaseLeader(ctx context.Context, d Database) (*corev1.Pod, error) {
+	return c.memberWhere(ctx, d.container, "Role: leader", d.status()...)
+}
+
+// HandOver has the leader of a database make another member the leader, as it does of itself before it compacts.
+func (c *Cluster) HandOver(ctx context.Context, d Database) error {
+	leader, err := c.DatabaseLeader(ctx, d)
+	if err != nil {
+		return err
+	}
+	_, err = c.ExecIn(ctx, leader, d.container, "ovn-appctl", "-t", d.control, "cluster/failure-test", "transfer-leadership")
+	return err
+}
+
+var raftTerm = regexp.MustCompile(`(?m)^Term: (\d+)$`)
+
+// Term is how many elections a database has had, as one of the members knows.
+func (c *Cluster) Term(ctx context.Context, d Database) (int, error) {
+	pod, err := c.PodOf(ctx, Central, "")
+	if err != nil {
+		return 0, err
+	}
+	out, err := c.ExecIn(ctx, pod, d.container, d.status()...)
+	if err != nil {
+		return 0, err
+	}
+	m := raftTerm.FindStringSubmatch(out)
+	if m == nil {
+		return 0, fmt.Errorf("the status of %s has no term: %q", d.name, out)
+	}
+	return strconv.Atoi(m[1])
+}
 
 var raftServer = regexp.MustCompile(`(?m)^ +[0-9a-f]+ \([0-9a-f]+ at tcp:(\S+):\d+\)`)
 
 // RaftServers are the addresses of the servers that a member of ovn-central counts to the northbound cluster.
 func (c *Cluster) RaftServers(ctx context.Context, member *corev1.Pod) ([]string, error) {
-	out, err := c.ExecIn(ctx, member, "nb-ovsdb", nbStatus...)
+	out, err := c.ExecIn(ctx, member, NB.container, NB.status()...)
 	if err != nil {
 		return nil, err
 	}
