@@ -36,6 +36,7 @@ var ladder = [][]string{
 	{"pkg/ovs/internal/plan"},
 	{"pkg/ovs/engine"},
 	{"pkg/reconcile"},
+	{"pkg/meter"},
 	{"pkg/vpc"},
 	{"pkg/group", "pkg/subnet"},
 	{"pkg/namespace", "pkg/node", "pkg/pod", "pkg/policy/rules"},

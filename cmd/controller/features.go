@@ -9,6 +9,7 @@ import (
 
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ip"
+	"github.com/woven-cni/woven/pkg/meter"
 	"github.com/woven-cni/woven/pkg/namespace"
 	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
@@ -30,16 +31,18 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 	if err := service.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	policies, err := policy.Served(mgr.GetScheme(), mgr.GetRESTMapper())
+	policies, err := policy.Served(mgr.GetScheme(), mgr.GetRESTMapper(), o.PolicyLimits)
 	if err != nil {
 		return err
 	}
+	groups.Bound(o.NamespaceGroups)
 	for _, add := range []func() error{
 		func() error { return metrics.Registry.Register(pools) },
 		func() error { return mgr.Add(&bootstrap{client: c, options: o}) },
 		func() error {
 			return mgr.Add(&pod.Seed{Reader: c, DB: db, Pools: pools, DefaultVpc: o.DefaultVpc, Log: mgr.GetLogger().WithName("seed")})
 		},
+		func() error { return reconcile.Register(mgr, db, meter.Feature(o.Rates)) },
 		func() error {
 			return reconcile.Register(mgr, db, vpc.Feature(c, vpc.Defaults{Vpc: o.DefaultVpc, Subnet: o.DefaultSubnet, Join: o.JoinSubnet}))
 		},

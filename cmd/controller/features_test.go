@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/meter"
 	"github.com/woven-cni/woven/pkg/ovs/ovstest"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 )
@@ -38,6 +39,7 @@ func singleStack() *Options {
 	return &Options{
 		DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", JoinSubnet: "join", EnableLB: true,
 		DefaultCIDR: "10.16.0.0/16", JoinCIDR: "100.64.0.0/16", ServiceCIDR: "10.96.0.0/12",
+		Rates: meter.In{Packets: 500, Messages: 10},
 	}
 }
 

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"strings"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/meter"
+	"github.com/woven-cni/woven/pkg/policy/rules"
 )
 
 // Options are the controller's settings. Flags that Kube-OVN has too keep its names and defaults.
@@ -25,6 +28,11 @@ type Options struct {
 	ServiceCIDR string
 	// EnableLB gives Subnets that do not say otherwise the Vpc's Services.
 	EnableLB bool
+	// PolicyLimits bound each NetworkPolicy, and NamespaceGroups those of one namespace together.
+	PolicyLimits    rules.Limits
+	NamespaceGroups int
+	// Rates are what pods may ask of each node's ovn-controller.
+	Rates meter.In
 	// NBAddr replaces the discovery of the northbound database: OVSDB endpoints with commas between.
 	NBAddr string
 	// LeaderElect is off only where a second controller cannot exist.
@@ -44,6 +52,14 @@ func (o *Options) AddFlags(fs *flag.FlagSet) {
 	fs.StringVar(&o.JoinCIDR, "node-switch-cidr", "100.64.0.0/16", "CIDR of the Subnet of the nodes, one of each family with a comma between")
 	fs.StringVar(&o.ServiceCIDR, "service-cluster-ip-range", "10.96.0.0/12", "addresses of Services, one range of each family with a comma between")
 	fs.BoolVar(&o.EnableLB, "enable-lb", true, "give Subnets the Services of their Vpc unless they say otherwise")
+	fs.IntVar(&o.PolicyLimits.Rules, "policy-max-rules", 1000, "rules that a NetworkPolicy may have; 0 is no bound, here and below")
+	fs.IntVar(&o.PolicyLimits.Groups, "policy-max-groups", 128, "ways in which a NetworkPolicy may select pods, its own among them")
+	fs.IntVar(&o.PolicyLimits.Networks, "policy-max-networks", 32768, "networks that a NetworkPolicy's blocks may come to, without their exceptions")
+	fs.IntVar(&o.PolicyLimits.Ports, "policy-max-ports", 1000, "ports, ranges and names of ports that a NetworkPolicy may have")
+	fs.IntVar(&o.PolicyLimits.LogRate, "policy-max-log-rate", 100, "messages a second that a NetworkPolicy may ask for")
+	fs.IntVar(&o.NamespaceGroups, "namespace-max-groups", 2048, "ways in which the NetworkPolicies of one namespace may select pods together")
+	fs.IntVar(&o.Rates.Messages, "policy-log-rate", 10, "messages a second and node that each rule logs of a NetworkPolicy that asks for no rate")
+	fs.IntVar(&o.Rates.Packets, "copp-rate", 500, "packets a second and node of each protocol that ovn-controller answers for pods")
 	fs.StringVar(&o.NBAddr, "ovn-nb-addr", "", "OVSDB endpoints of the northbound database; found by the Service ovn-nb when empty")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", true, "work only while holding the Lease woven-controller")
 	fs.StringVar(&o.MetricsAddr, "metrics-bind-address", ":10660", "where /metrics, /healthz and /readyz are served")
@@ -64,6 +80,14 @@ func (o *Options) Validate() error {
 		checkCIDRs("--default-cidr", o.DefaultCIDR),
 		checkCIDRs("--node-switch-cidr", o.JoinCIDR),
 		checkCIDRs("--service-cluster-ip-range", o.ServiceCIDR),
+		checkAtLeast("--policy-max-rules", o.PolicyLimits.Rules, 0),
+		checkAtLeast("--policy-max-groups", o.PolicyLimits.Groups, 0),
+		checkAtLeast("--policy-max-networks", o.PolicyLimits.Networks, 0),
+		checkAtLeast("--policy-max-ports", o.PolicyLimits.Ports, 0),
+		checkAtLeast("--policy-max-log-rate", o.PolicyLimits.LogRate, 0),
+		checkAtLeast("--namespace-max-groups", o.NamespaceGroups, 0),
+		checkAtLeast("--policy-log-rate", o.Rates.Messages, 1),
+		checkAtLeast("--copp-rate", o.Rates.Packets, 1),
 	)
 }
 
@@ -76,6 +100,16 @@ func (o *Options) ServicePrefixes() []netip.Prefix {
 		}
 	}
 	return out
+}
+
+// maxRate is the most that OVSDB takes for a rate.
+const maxRate = math.MaxUint32
+
+func checkAtLeast(name string, value, least int) error {
+	if value < least || value > maxRate {
+		return fmt.Errorf("%s: %d is not between %d and %d", name, value, least, maxRate)
+	}
+	return nil
 }
 
 func checkCIDRs(name, text string) error {

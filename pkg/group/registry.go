@@ -25,6 +25,8 @@ type Registry struct {
 	entries    map[Selector]*entry
 	byName     map[string]*entry // those with rows
 	users      map[ovs.Owner]*user
+	spaces     map[string]*space                 // by namespace
+	bound      int                               // the most groups that the policies of a namespace use; 0 is no bound
 	leaving    map[string][]types.NamespacedName // pods to look at when the row of this name has gone
 	closing    map[string]struct{}               // names of rows that may be about to be removed
 
@@ -51,6 +53,7 @@ type entry struct {
 	pods       labels.Selector
 
 	made    bool               // the row is there
+	idle    *space             // whose policies were the last to use it, while nobody does
 	members map[*pod]int32     // and, for a named port, what they mean by it
 	lacking map[*pod]struct{}  // members whose port has not joined
 	users   map[*user]struct{} // who uses it
@@ -70,7 +73,7 @@ func NewRegistry() *Registry {
 	return &Registry{
 		seeded: make(chan struct{}), namespaces: map[string]*namespace{}, pods: map[types.NamespacedName]*pod{},
 		entries: map[Selector]*entry{}, byName: map[string]*entry{}, users: map[ovs.Owner]*user{},
-		leaving: map[string][]types.NamespacedName{}, closing: map[string]struct{}{},
+		leaving: map[string][]types.NamespacedName{}, closing: map[string]struct{}{}, spaces: map[string]*space{},
 	}
 }
 
@@ -200,8 +203,8 @@ func (r *Registry) open(s Selector) (*entry, error) {
 	return e, nil
 }
 
-// virtual entries have no row: they tell which numbers pods mean by the name of a port.
-func (e *entry) virtual() bool { return e.Port.Name != "" && e.Port.Number == 0 }
+// virtual selectors have no row: they tell which numbers pods mean by the name of a port.
+func (s Selector) virtual() bool { return s.Port.Name != "" && s.Port.Number == 0 }
 
 // cover matches the pods of a namespace, if the selector can mean any.
 func (r *Registry) cover(ns *namespace, e *entry) {
@@ -223,6 +226,7 @@ func (e *entry) covers(ns *namespace) bool {
 
 // shut removes an entry that nobody uses.
 func (r *Registry) shut(e *entry) {
+	r.revive(e)
 	delete(r.entries, e.Selector)
 	for _, ns := range r.namespaces {
 		delete(ns.covers, e)

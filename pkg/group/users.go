@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,11 +19,7 @@ import (
 func (r *Registry) Use(owner ovs.Owner, selectors ...Selector) (lacks string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u := r.users[owner]
-	if u == nil {
-		u = &user{owner: owner, uses: map[*entry]struct{}{}}
-		r.users[owner] = u
-	}
+	u := r.user(owner)
 	for e := range u.uses {
 		delete(e.waiting, u)
 	}
@@ -31,8 +28,7 @@ func (r *Registry) Use(owner ovs.Owner, selectors ...Selector) (lacks string, er
 		if err != nil {
 			return "", err
 		}
-		u.uses[e] = struct{}{}
-		e.users[u] = struct{}{}
+		r.begin(u, e)
 		if lacks != "" {
 			continue
 		}
@@ -41,6 +37,55 @@ func (r *Registry) Use(owner ovs.Owner, selectors ...Selector) (lacks string, er
 		}
 	}
 	return lacks, nil
+}
+
+// user is what is known of an owner.
+func (r *Registry) user(owner ovs.Owner) *user {
+	u := r.users[owner]
+	if u == nil {
+		u = &user{owner: owner, uses: map[*entry]struct{}{}}
+		r.users[owner] = u
+	}
+	return u
+}
+
+// begin notes that an owner uses a group.
+func (r *Registry) begin(u *user, e *entry) {
+	r.revive(e)
+	if _, before := u.uses[e]; before {
+		return
+	}
+	u.uses[e], e.users[u] = struct{}{}, struct{}{}
+	if s := r.space(u.owner); s != nil && !e.virtual() {
+		s.groups[e]++
+	}
+}
+
+// end notes that an owner uses a group no more. Who was the last leaves it for a while, unless its namespace has many such.
+func (r *Registry) end(u *user, e *entry) {
+	delete(u.uses, e)
+	delete(e.users, u)
+	delete(e.waiting, u)
+	delete(e.counted, u)
+	s := r.space(u.owner)
+	if s != nil && !e.virtual() {
+		if s.groups[e]--; s.groups[e] == 0 {
+			delete(s.groups, e)
+			s.freed = true
+		}
+	}
+	switch {
+	case len(e.users) > 0:
+	case e.virtual():
+		r.shut(e)
+	case s != nil && r.bound > 0 && len(s.groups)+len(s.idle) >= r.bound:
+		r.groupFeed.Add(e.name)
+	default:
+		if s != nil {
+			s.idle[e], e.idle = struct{}{}, s
+		}
+		r.idleFeed.Add(e.name)
+	}
 }
 
 // lacks says what has to happen before the group can be what it should be. A removal of its row that is under way would
@@ -141,31 +186,26 @@ func (r *Registry) Keep(owner ovs.Owner, subject Selector, selectors ...Selector
 			}
 			continue
 		}
-		delete(u.uses, e)
-		delete(e.users, u)
-		delete(e.waiting, u)
-		delete(e.counted, u)
-		switch {
-		case len(e.users) > 0:
-		case e.virtual():
-			r.shut(e)
-		default:
-			r.idleFeed.Add(e.name)
-		}
+		r.end(u, e)
 	}
+	r.wakeRefused(owner)
 	if len(u.uses) == 0 {
 		delete(r.users, owner)
 	}
 }
 
-// Numbers are what pods mean by the name of a port, sorted. The selector has to be in use, with a Port without a number.
+// Numbers are what pods mean by the name of a port: first what most of them mean, then by the number. The selector has to be
+// in use, with a Port without a number.
 func (r *Registry) Numbers(s Selector) []int32 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e := r.entries[s]; e != nil {
-		return slices.Sorted(maps.Keys(e.numbers))
+	e := r.entries[s]
+	if e == nil {
+		return nil
 	}
-	return nil
+	return slices.SortedFunc(maps.Keys(e.numbers), func(a, b int32) int {
+		return cmp.Or(cmp.Compare(e.numbers[b], e.numbers[a]), cmp.Compare(a, b))
+	})
 }
 
 // Count is how many pods belong to a group in use, and on how many nodes.

@@ -204,7 +204,7 @@ func build(t *testing.T, policies []read, pods []group.Pod, podsFirst bool) map[
 			in := policy.In{Owner: r.owner, Object: r.obj, Policy: r.policy, Problems: r.problems}
 			if len(in.Problems.Blocking()) == 0 {
 				var err error
-				if in.Groups, in.Numbers, err = policy.Resolve(groups, in.Owner, &in.Policy); err != nil {
+				if in.Groups, in.Numbers, _, err = policy.Resolve(groups, in.Owner, &in.Policy); err != nil {
 					t.Fatalf("a policy that was accepted selects what cannot be read: %v", err)
 				}
 			}

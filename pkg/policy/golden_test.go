@@ -3,6 +3,7 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +13,7 @@ import (
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/policy"
+	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 )
@@ -21,7 +23,9 @@ func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[policy.In] {
 		groups := group.NewRegistry()
 		groups.Seeded()
-		kinds, err := policy.Served(c.Scheme(), c.RESTMapper())
+		most, _ := strconv.Atoi(page.Option("namespace-max-groups", "0"))
+		groups.Bound(most)
+		kinds, err := policy.Served(c.Scheme(), c.RESTMapper(), limits(page))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,6 +38,18 @@ func TestPages(t *testing.T) {
 		t.Fatal("there is no such kind of policy")
 		return reconcile.Feature[policy.In]{}
 	})
+}
+
+// limits are those of a page: the options max-rules, max-groups, max-networks, max-ports and max-log-rate.
+func limits(page reconciletest.Page) rules.Limits {
+	number := func(name string) int {
+		n, _ := strconv.Atoi(page.Option(name, "0"))
+		return n
+	}
+	return rules.Limits{
+		Rules: number("max-rules"), Groups: number("max-groups"), Networks: number("max-networks"), Ports: number("max-ports"),
+		LogRate: number("max-log-rate"),
+	}
 }
 
 type gather = func(context.Context, client.Reader, types.NamespacedName) (policy.In, error)

@@ -41,9 +41,10 @@ type kind struct {
 	*presence
 }
 
-// Served finds out which of the APIs the cluster has: those of administrators come with custom resources.
-func Served(scheme *runtime.Scheme, mapper meta.RESTMapper) (Kinds, error) {
-	kinds := Kinds{networkPolicies, clusterNetworkPolicies, adminNetworkPolicies, baselineAdminNetworkPolicies}
+// Served finds out which of the APIs the cluster has: those of administrators come with custom resources. Policies of
+// namespaces keep within the limits.
+func Served(scheme *runtime.Scheme, mapper meta.RESTMapper, most rules.Limits) (Kinds, error) {
+	kinds := Kinds{networkPolicies(most), clusterNetworkPolicies, adminNetworkPolicies, baselineAdminNetworkPolicies}
 	for i := range kinds {
 		gvk, err := apiutil.GVKForObject(kinds[i].empty(), scheme)
 		if err != nil {
@@ -67,11 +68,17 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-var networkPolicies = kind{
-	name:  NetworkPolicyName,
-	empty: func() client.Object { return &networkingv1.NetworkPolicy{} },
-	all:   func() client.ObjectList { return &networkingv1.NetworkPolicyList{} },
-	parse: parser(rules.ParseNetworkPolicy),
+func networkPolicies(most rules.Limits) kind {
+	return kind{
+		name:  NetworkPolicyName,
+		empty: func() client.Object { return &networkingv1.NetworkPolicy{} },
+		all:   func() client.ObjectList { return &networkingv1.NetworkPolicyList{} },
+		parse: parser(func(obj *networkingv1.NetworkPolicy) (rules.Policy, reconcile.Problems) {
+			p, problems := rules.ParseNetworkPolicy(obj)
+			p.Limit(most, &problems)
+			return p, problems
+		}),
+	}
 }
 
 var clusterNetworkPolicies = kind{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/policy"
+	"github.com/woven-cni/woven/pkg/policy/rules"
 )
 
 // A cluster need not have the custom resources of administrators' policies; rows of the time when it had them go.
@@ -23,7 +24,7 @@ func TestKindsThatTheClusterLacks(t *testing.T) {
 	}
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"}, meta.RESTScopeNamespace)
-	kinds, err := policy.Served(scheme, mapper)
+	kinds, err := policy.Served(scheme, mapper, rules.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

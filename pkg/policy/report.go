@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,11 +52,14 @@ func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, out
 	}
 	now := f.status(in, out)
 	news, err := f.tell(ctx, in.Object, now)
-	if news && now.Reason == v1.ReasonInvalid {
-		f.Events.Eventf(in.Object, nil, "Warning", "InvalidPolicy", "Translate", "%s", shorten(now.Message))
+	if event, tells := events[now.Reason]; news && tells {
+		f.Events.Eventf(in.Object, nil, "Warning", event, "Translate", "%s", shorten(now.Message))
 	}
 	return err
 }
+
+// events are those of the reasons that the policy's author can do something about.
+var events = map[string]string{v1.ReasonInvalid: "InvalidPolicy", v1.ReasonLimitExceeded: "PolicyLimitExceeded"}
 
 // inForce says whether a policy has been told that it is in force as it reads now.
 func (f *feature) inForce(obj client.Object) bool {
@@ -80,6 +84,9 @@ func (f *feature) status(in In, out reconcile.Outcome) status {
 		s.Reason, s.Message = v1.ReasonNotProgrammed, out.Err.Error()
 	case len(out.Problems) > 0:
 		s.Reason, s.Message = v1.ReasonInvalid, out.Problems.String()
+		if !slices.ContainsFunc(out.Problems, func(p reconcile.Problem) bool { return p.Reason != v1.ReasonLimitExceeded }) {
+			s.Reason = v1.ReasonLimitExceeded
+		}
 	}
 	return s
 }

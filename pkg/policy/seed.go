@@ -115,7 +115,9 @@ func (s *Seed) useWanted(ctx context.Context, k kind) error {
 		if len(problems.Blocking()) > 0 {
 			continue
 		}
-		s.use(ovs.Owner{Feature: k.name, Key: reconcile.Key(client.ObjectKeyFromObject(obj))}, p.Selectors())
+		owner := ovs.Owner{Feature: k.name, Key: reconcile.Key(client.ObjectKeyFromObject(obj))}
+		admitRules(s.Groups, owner, &p)
+		s.use(owner, p.Selectors())
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/meter"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/pod"
@@ -160,10 +161,11 @@ func (t *translation) addACL(w way, a acl) {
 	if t.Policy.Log.Actions[a.action] {
 		severity := nb.ACLSeverityInfo
 		row.Log, row.Severity = true, &severity
+		name := meter.LogName
 		if t.Policy.Log.Rate > 0 {
-			meter := setName(t.meter())
-			row.Meter = &meter
+			name = setName(t.meter())
 		}
+		row.Meter = &name
 	}
 	t.want.Add(sym, row).In(ovs.GroupACLs.Of(group.Sym(name)))
 }

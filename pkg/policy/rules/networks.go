@@ -26,6 +26,14 @@ type piece struct{ left, except *netipx.IPSet }
 // Empty says that nothing is in them.
 func (n Networks) Empty() bool { return n.all == nil || len(n.all.Ranges()) == 0 }
 
+// Count is how many networks without overlap they are.
+func (n Networks) Count() int {
+	if n.all == nil {
+		return 0
+	}
+	return len(n.all.Prefixes())
+}
+
 // HasExceptions says whether a block leaves something out.
 func (n Networks) HasExceptions() bool { return len(n.pieces) > 0 }
 

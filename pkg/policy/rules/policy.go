@@ -88,7 +88,7 @@ type Range struct{ First, Last uint16 }
 type Log struct {
 	// Actions are those whose decisions are logged.
 	Actions map[Action]bool
-	// Rate is how many messages a second each policy may cause at most; 0 is no limit.
+	// Rate is how many messages a second the policy asks for at most; 0 leaves it to the operator.
 	Rate int
 }
 

@@ -40,6 +40,15 @@ func (p *Ports) name(n group.NamedPort) {
 	}
 }
 
+// Count is how many ranges and names they are.
+func (p *Ports) Count() int {
+	count := len(p.Named)
+	for _, ranges := range p.Numbers {
+		count += len(ranges)
+	}
+	return count
+}
+
 // tidy merges ranges that overlap or touch, and sorts.
 func (p *Ports) tidy() {
 	for protocol, ranges := range p.Numbers {

@@ -61,6 +61,8 @@ const (
 	ReasonNoFreeAddress = "NoFreeAddress"
 	// ReasonLeasesOutsideCIDR is a CIDR or exclude list edited while addresses outside it are in use.
 	ReasonLeasesOutsideCIDR = "LeasesOutsideCIDR"
+	// ReasonLimitExceeded says that the object comes to more than the operator allows, and that the rest is not in force.
+	ReasonLimitExceeded = "LimitExceeded"
 	// ReasonNotProgrammed is an error between the controller and OVN; it is retried.
 	ReasonNotProgrammed = "NotProgrammed"
 )
