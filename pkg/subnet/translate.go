@@ -7,8 +7,11 @@ import (
 	"net/netip"
 	"strings"
 
+	"k8s.io/utils/ptr"
+
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/meter"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -56,7 +59,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	if len(problems.Blocking()) > 0 {
 		return want, problems
 	}
-	sw := want.Add(Switch(s.Name), &nb.LogicalSwitch{Name: s.Name})
+	sw := want.Add(Switch(s.Name), &nb.LogicalSwitch{Name: s.Name, Copp: ptr.To(meter.Copp.UUID())})
 	if s.balanced(in) {
 		sw.Also(ovs.SwitchLoadBalancerGroups.Of(Switch(s.Name)).Row(vpc.Balancers(s.VPC)))
 	}

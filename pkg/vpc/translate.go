@@ -3,7 +3,10 @@ package vpc
 import (
 	"net/netip"
 
+	"k8s.io/utils/ptr"
+
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/meter"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -46,7 +49,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 		return want, nil
 	}
 	name := in.Vpc.Name
-	want.Add(Router(name), &nb.LogicalRouter{Name: name, Options: routerOptions})
+	want.Add(Router(name), &nb.LogicalRouter{Name: name, Options: routerOptions, Copp: ptr.To(meter.Copp.UUID())})
 	want.Add(Balancers(name), &nb.LoadBalancerGroup{Name: name})
 	addMemory(&want, name)
 	addSelf(&want, name)
