@@ -241,6 +241,37 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+// Metrics and probes are the node's own, unless somebody wants them exposed.
+func TestMetrics(t *testing.T) {
+	for exposed, want := range map[string][]string{"false": nil, "true": {"--metrics-bind-address=:10660", "--metrics-bind-address=:10665", "--closed-ports="}} {
+		var have []string
+		for name, template := range templates(render(t, "--set", "metrics.exposed="+exposed)) {
+			container := template.Spec.Containers[0]
+			for _, arg := range container.Args {
+				if strings.Contains(arg, "metrics") || strings.Contains(arg, "ports") {
+					have = append(have, arg)
+				}
+			}
+			if !strings.HasPrefix(name, "woven-") {
+				continue
+			}
+			if scraped := template.Annotations["prometheus.io/scrape"] == "true"; fmt.Sprint(scraped) != exposed {
+				t.Errorf("exposed %s: Prometheus is sent to %s: %t", exposed, name, scraped)
+			}
+			for _, probe := range []*corev1.Probe{container.LivenessProbe, container.ReadinessProbe} {
+				if probe.HTTPGet.Host != "127.0.0.1" {
+					t.Errorf("exposed %s: %s is probed at %q", exposed, name, probe.HTTPGet.Host)
+				}
+			}
+		}
+		slices.Sort(have)
+		slices.Sort(want)
+		if !slices.Equal(have, want) {
+			t.Errorf("exposed %s: arguments %v, want %v", exposed, have, want)
+		}
+	}
+}
+
 // A new release of Woven leaves the switches and the databases alone.
 func TestUpgradeKeepsOVN(t *testing.T) {
 	before, after := templates(render(t)), templates(render(t, "--set", "image.tag=v9"))
@@ -289,6 +320,7 @@ func TestRefusedValues(t *testing.T) {
 		"network.pods.cidr=10.16": "/network/pods/cidr",
 		"datapath=dpdk":           "/datapath",
 		"datapaht=kernel":         "datapaht",
+		"metrics.podMonitor=true": "metrics.exposed",
 	} {
 		t.Run(set, func(t *testing.T) {
 			_, err := helm("template", "woven", ".", "--set", set)

@@ -62,7 +62,7 @@ func (o *Options) AddFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Rates.Packets, "copp-rate", 500, "packets a second and node of each protocol that ovn-controller answers for pods")
 	fs.StringVar(&o.NBAddr, "ovn-nb-addr", "", "OVSDB endpoints of the northbound database; found by the Service ovn-nb when empty")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", true, "work only while holding the Lease woven-controller")
-	fs.StringVar(&o.MetricsAddr, "metrics-bind-address", ":10660", "where /metrics, /healthz and /readyz are served")
+	fs.StringVar(&o.MetricsAddr, "metrics-bind-address", "127.0.0.1:10660", "where /metrics, /healthz and /readyz are served")
 }
 
 // Complete fills in what the environment tells.

@@ -62,7 +62,7 @@ func (o *options) parse(args []string) error {
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "path of a kubeconfig; empty: the service account of the pod")
 	f.StringVar(&o.bindSocket, "bind-socket", cni.DefaultSocket, "unix socket for the CNI plugin")
 	f.StringVar(&o.ovsSocket, "ovs-socket", vsdb.DefaultEndpoint, "the local Open vSwitch database")
-	f.StringVar(&o.metricsListen, "metrics-bind-address", ":10665", "where /metrics, /healthz and /readyz are served")
+	f.StringVar(&o.metricsListen, "metrics-bind-address", "127.0.0.1:10665", "where /metrics, /healthz and /readyz are served")
 	f.IntVar(&o.verbosity, "v", 0, "verbosity of the log: 0 or 1")
 	f.StringVar(&o.iface, "iface", "", "interface for tunnels: names or regular expressions with commas between; empty: the one of the node's address")
 	f.IntVar(&o.mtu, "mtu", 0, "MTU of pods; 0: worked out from the tunnel interface")

@@ -121,8 +121,7 @@ func (b *kernelBed) datapath(t *testing.T) {
 			t.Errorf("%s computes checksums in software: %s", where, got)
 		}
 	}
-	address := do[string](t)(cluster.NodeAddress(t.Context(), b.node))
-	fetchFromHere(t, url(address, 10665, "/metrics"), `woven_datapath_info{type="kernel"} 1`)
+	fetchFromNode(t, b.node, url("127.0.0.1", 10665, "/metrics"), `woven_datapath_info{type="kernel"} 1`)
 }
 
 // Pods of one kernel reach each other, and those of a node with the other datapath, with checksums left to devices.

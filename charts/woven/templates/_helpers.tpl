@@ -64,15 +64,15 @@ lifecycle:
     exec: {command: [{{ .appctl }}, -t, {{ .target }}, exit]}
 {{- end }}
 
-{{/* http probes one of our own programs. */}}
+{{/* http probes one of our own programs, which listen on the node's loopback unless metrics.exposed. */}}
 {{- define "woven.http" -}}
 livenessProbe:
-  httpGet: {path: /healthz, port: {{ . }}}
+  httpGet: {host: 127.0.0.1, path: /healthz, port: {{ . }}}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  httpGet: {path: /readyz, port: {{ . }}}
+  httpGet: {host: 127.0.0.1, path: /readyz, port: {{ . }}}
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: 3
