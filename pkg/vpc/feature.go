@@ -67,33 +67,38 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 			in.Subnets = append(in.Subnets, s.Name)
 		}
 		if s.Name == f.defaults.Join && in.Default {
-			in.JoinGateways = gateways(s)
+			in.JoinGateways, in.JoinCIDRs = join(s)
 		}
 	}
 	slices.Sort(in.Subnets)
 	return in, nil
 }
 
-// gateways are the router's own addresses on a subnet; none while its spec makes no sense, which its own condition says.
-func gateways(s *v1.Subnet) []netip.Addr {
+// join reads the router's own addresses on the join subnet, and its CIDRs; none while its spec makes no sense, which its own
+// condition says.
+func join(s *v1.Subnet) (gateways []netip.Addr, cidrs []netip.Prefix) {
 	prefixes, err := ipam.ParsePrefixes(s.Spec.CIDRBlock)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	given, err := ipam.ParseAddrs(s.Spec.Gateway)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	first := prefixes.FirstUsable()
-	var out []netip.Addr
-	for _, choice := range [][2]netip.Addr{{given.V4, first.V4}, {given.V6, first.V6}} {
-		if choice[0].IsValid() {
-			out = append(out, choice[0])
-		} else if choice[1].IsValid() {
-			out = append(out, choice[1])
+	for _, cidr := range []netip.Prefix{prefixes.V4, prefixes.V6} {
+		if cidr.IsValid() {
+			cidrs = append(cidrs, cidr.Masked())
 		}
 	}
-	return out
+	first := prefixes.FirstUsable()
+	for _, choice := range [][2]netip.Addr{{given.V4, first.V4}, {given.V6, first.V6}} {
+		if choice[0].IsValid() {
+			gateways = append(gateways, choice[0])
+		} else if choice[1].IsValid() {
+			gateways = append(gateways, choice[1])
+		}
+	}
+	return gateways, cidrs
 }
 
 func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {

@@ -36,6 +36,16 @@ func memory(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/memory") }
 
 func self(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/self") }
 
+func tunnelPolicy(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/tunnel-policy") }
+
+func databasePolicy(vpc, family string) ovs.Sym {
+	return ovs.Sym("vpc/" + vpc + "/database-policy/" + family)
+}
+
+func joinACL(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/join-acl") }
+
+func joinReplies(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/join-replies") }
+
 // NodeAddresses names the Address_Set of the nodes' own addresses; the default Vpc has one for each family.
 func NodeAddresses(vpc, family string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/nodes/" + family) }
 

@@ -22,6 +22,8 @@ type In struct {
 	Subnets []string
 	// JoinGateways are the default Vpc's own addresses on the join subnet; empty for every other Vpc.
 	JoinGateways []netip.Addr
+	// JoinCIDRs are the join subnet's, as JoinGateways.
+	JoinCIDRs []netip.Prefix
 }
 
 // routerOptions keep a router's state in proportion to its neighbours, not to its traffic (ovn-nb(5), Logical_Router).
@@ -58,6 +60,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 			want.Add(NodeAddresses(name, family), &nb.AddressSet{Name: NodesSet(family)})
 		}
 	}
+	addDoors(&want, in)
 	for _, gateway := range in.JoinGateways {
 		family, everywhere := "v4", "0.0.0.0/0"
 		if gateway.Is6() {
