@@ -9,14 +9,30 @@ var (
 	// ErrFull says that no address is left. Who got it is in the queue, and comes
 	// out of a later Release or Resize.
 	ErrFull = errors.New("no free address")
-	// ErrOutOfRange says that an address asked for is not in the subnet, or is the
-	// network's, the broadcast or the gateway.
+	// ErrOutOfRange says that the subnet can give nobody what was asked for: the
+	// address is not in it, or is the network's, the broadcast or the gateway's, or
+	// the MAC is the router's. An UnfitError says which.
 	ErrOutOfRange = errors.New("not an address that this subnet can give")
 	// ErrHolds says that the owner has other addresses than those asked for.
 	ErrHolds = errors.New("the owner has other addresses already")
 	// ErrClosed says that the subnet is deleted; look it up again.
 	ErrClosed = errors.New("the subnet is deleted")
 )
+
+// UnfitError says why nobody can have an address or MAC that was asked for. It is
+// an ErrOutOfRange.
+type UnfitError struct {
+	// Subject is the address or MAC.
+	Subject string
+	// Why completes "<subject> is …".
+	Why string
+}
+
+// Error is the sentence for people.
+func (e *UnfitError) Error() string { return e.Subject + " cannot be given: it is " + e.Why }
+
+// Is makes it an ErrOutOfRange.
+func (e *UnfitError) Is(target error) bool { return target == ErrOutOfRange }
 
 // ConflictError says that an address or MAC asked for is another owner's.
 type ConflictError struct {

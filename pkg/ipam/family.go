@@ -1,7 +1,6 @@
 package ipam
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -11,14 +10,20 @@ import (
 // which is every other one from next on.
 type family struct {
 	whole    netip.Prefix
-	fixed    []netip.Addr // the network's, the broadcast and the gateway: nobody's, even when asked for
-	blocked  Ranges       // fixed and the excluded ones: never given unasked
-	size     float64      // how many can be given unasked
-	next     netip.Addr   // all before it are blocked, in use or released; invalid at the end
+	fixed    []fixed    // the network's, the broadcast and the gateway: nobody's, even when asked for
+	blocked  Ranges     // fixed and the excluded ones: never given unasked
+	size     float64    // how many can be given unasked
+	next     netip.Addr // all before it are blocked, in use or released; invalid at the end
 	owners   map[netip.Addr]string
 	counted  int // how many of owners are among size
 	released fifo[netip.Addr]
 	waiting  fifo[string] // owners who found no address here
+}
+
+// fixed is an address that nobody may have.
+type fixed struct {
+	addr netip.Addr
+	why  string // completes "it is …"
 }
 
 func newFamily() family {
@@ -35,15 +40,15 @@ func (f *family) resize(whole netip.Prefix, gateway netip.Addr, exclude Ranges) 
 	if whole.IsValid() {
 		all, hosts := PrefixRange(whole), usable(whole)
 		f.next = all.First
-		if all != hosts {
-			f.fixed = append(f.fixed, all.First, all.Last)
-		}
 		if whole.Contains(gateway) {
-			f.fixed = append(f.fixed, gateway)
+			f.fixed = append(f.fixed, fixed{gateway, "the gateway"})
+		}
+		if all != hosts {
+			f.fixed = append(f.fixed, fixed{all.First, "the network's own address"}, fixed{all.Last, lastOf(whole)})
 		}
 		blocked := slices.Clone(exclude.Within(all))
 		for _, a := range f.fixed {
-			blocked = append(blocked, Range{First: a, Last: a})
+			blocked = append(blocked, Range{First: a.addr, Last: a.addr})
 		}
 		f.blocked = NewRanges(blocked...)
 		f.size = f.blocked.Missing(all).Count()
@@ -64,10 +69,31 @@ func (f *family) resize(whole netip.Prefix, gateway netip.Addr, exclude Ranges) 
 // givable tells whether an address may be given to who does not ask for it.
 func (f *family) givable(a netip.Addr) bool { return f.whole.Contains(a) && !f.blocked.Contains(a) }
 
-// outside tells whether an address is one that nobody may have.
-func (f *family) outside(a netip.Addr) bool {
-	return a.IsValid() && (!f.whole.Contains(a) || slices.Contains(f.fixed, a))
+// lastOf says what the last address of a prefix is.
+func lastOf(whole netip.Prefix) string {
+	if whole.Addr().Is4() {
+		return "the broadcast address"
+	}
+	return "the last address of " + whole.String() + ", which is never given"
 }
+
+// unfit says why an address is one that nobody may have: it completes "it is …",
+// and is empty for the addresses that one can ask for.
+func (f *family) unfit(a netip.Addr) string {
+	if !f.whole.IsValid() {
+		return "of a family that the subnet does not have"
+	}
+	if !f.whole.Contains(a) {
+		return "outside " + f.whole.String()
+	}
+	if i := slices.IndexFunc(f.fixed, func(x fixed) bool { return x.addr == a }); i >= 0 {
+		return f.fixed[i].why
+	}
+	return ""
+}
+
+// outside tells whether an address is one that nobody may have.
+func (f *family) outside(a netip.Addr) bool { return a.IsValid() && f.unfit(a) != "" }
 
 // free is how many addresses can be given now.
 func (f *family) free() float64 { return f.size - float64(f.counted) }
@@ -102,8 +128,8 @@ func (f *family) choose(asked netip.Addr) (netip.Addr, error) {
 		}
 		return a, nil
 	}
-	if f.outside(asked) {
-		return asked, fmt.Errorf("%w: %s", ErrOutOfRange, asked)
+	if why := f.unfit(asked); why != "" {
+		return asked, &UnfitError{Subject: asked.String(), Why: why}
 	}
 	if owner, used := f.owners[asked]; used {
 		return asked, &ConflictError{Subject: asked.String(), Owner: owner}

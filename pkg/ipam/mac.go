@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // MAC is an Ethernet address. The zero MAC is none.
@@ -34,6 +35,24 @@ func (m MAC) String() string {
 
 // IsZero tells whether the MAC is none.
 func (m MAC) IsZero() bool { return m == MAC{} }
+
+// virtualRouters are the MACs that routers share (VRRP of IPv4 and IPv6, RFC 9568
+// §7.3): a host that had one would be taken for the router.
+var virtualRouters = [][5]byte{{0, 0, 0x5e, 0, 1}, {0, 0, 0x5e, 0, 2}}
+
+// unfit says why no owner can have the MAC for the asking: it completes "it is …".
+func (m MAC) unfit(router MAC) string {
+	switch {
+	case m.IsZero():
+		return ""
+	case m == router:
+		return "the MAC of the subnet's router"
+	case slices.Contains(virtualRouters, [5]byte(m[:5])):
+		return "a virtual router's MAC (VRRP)"
+	default:
+		return ""
+	}
+}
 
 // macFor makes a locally administered MAC from addresses alone, so that it is the
 // same after a restart: 0a:58 and the IPv4 address, or 0a and a hash of the IPv6

@@ -16,10 +16,12 @@ type Config struct {
 	Gateways Addrs
 	// Exclude is given only to who asks for an address in it.
 	Exclude Ranges
+	// RouterMAC is the gateways' MAC, which is never given either; zero is none.
+	RouterMAC MAC
 }
 
 func (c Config) equal(d Config) bool {
-	return c.Prefixes == d.Prefixes && c.Gateways == d.Gateways && slices.Equal(c.Exclude, d.Exclude)
+	return c.Prefixes == d.Prefixes && c.Gateways == d.Gateways && c.RouterMAC == d.RouterMAC && slices.Equal(c.Exclude, d.Exclude)
 }
 
 // Lease is what an owner has: an address of each family of its subnet and a MAC.
@@ -115,6 +117,9 @@ func (s *Subnet) choose(r Request) (lease Lease, err error) {
 			return lease, s.queue(&s.v6, r.Owner, err)
 		}
 	}
+	if why := r.MAC.unfit(s.config.RouterMAC); why != "" {
+		return lease, &UnfitError{Subject: r.MAC.String(), Why: why}
+	}
 	if owner, used := s.macs[r.MAC]; used {
 		return lease, &ConflictError{Subject: r.MAC.String(), Owner: owner}
 	}
@@ -138,7 +143,7 @@ func (s *Subnet) queue(f *family, owner string, err error) error {
 func (s *Subnet) freeMAC(a Addrs) MAC {
 	for try := uint32(0); ; try++ {
 		mac := macFor(a, try)
-		if _, used := s.macs[mac]; !used {
+		if _, used := s.macs[mac]; !used && mac != s.config.RouterMAC {
 			return mac
 		}
 	}

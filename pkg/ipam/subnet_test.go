@@ -73,6 +73,42 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// What nobody may have is refused with the reason.
+func TestUnfitIsRefusedWithTheReason(t *testing.T) {
+	c := config(t, "10.0.0.0/24,fd00::/120")
+	c.RouterMAC = MAC{0x0e, 1, 2, 3, 4, 5}
+	s := NewSubnet(c)
+	if _, err := s.Allocate(Request{Owner: "shop/other", Addrs: addrs(t, "10.0.0.9"), MAC: MAC{2, 0, 0, 0, 0, 9}}); err != nil {
+		t.Fatal(err)
+	}
+	v4 := NewSubnet(config(t, "10.0.0.0/24"))
+	for _, c := range []struct {
+		s     *Subnet
+		addrs string
+		mac   MAC
+		why   string
+	}{
+		{s, "10.0.0.1", MAC{}, "10.0.0.1 cannot be given: it is the gateway"},
+		{s, "fd00::1", MAC{}, "fd00::1 cannot be given: it is the gateway"},
+		{s, "10.0.0.0", MAC{}, "10.0.0.0 cannot be given: it is the network's own address"},
+		{s, "10.0.0.255", MAC{}, "10.0.0.255 cannot be given: it is the broadcast address"},
+		{s, "fd00::ff", MAC{}, "fd00::ff cannot be given: it is the last address of fd00::/120, which is never given"},
+		{s, "10.0.1.5", MAC{}, "10.0.1.5 cannot be given: it is outside 10.0.0.0/24"},
+		{s, "169.254.0.1", MAC{}, "169.254.0.1 cannot be given: it is outside 10.0.0.0/24"},
+		{v4, "fd00::5", MAC{}, "fd00::5 cannot be given: it is of a family that the subnet does not have"},
+		{s, "10.0.0.9", MAC{}, "10.0.0.9 is in use by shop/other"},
+		{s, "10.0.0.10", MAC{0x0e, 1, 2, 3, 4, 5}, "0e:01:02:03:04:05 cannot be given: it is the MAC of the subnet's router"},
+		{s, "10.0.0.10", MAC{0, 0, 0x5e, 0, 1, 7}, "00:00:5e:00:01:07 cannot be given: it is a virtual router's MAC (VRRP)"},
+		{s, "10.0.0.10", MAC{0, 0, 0x5e, 0, 2, 7}, "00:00:5e:00:02:07 cannot be given: it is a virtual router's MAC (VRRP)"},
+		{s, "10.0.0.10", MAC{2, 0, 0, 0, 0, 9}, "02:00:00:00:00:09 is in use by shop/other"},
+	} {
+		lease, err := c.s.Allocate(Request{Owner: "shop/web-0", Addrs: addrs(t, c.addrs), MAC: c.mac})
+		if err == nil || err.Error() != c.why {
+			t.Errorf("%s %s gives %v, %v; want %s", c.addrs, c.mac, lease, err, c.why)
+		}
+	}
+}
+
 func TestAllocateStatic(t *testing.T) {
 	mac := MAC{2, 0, 0, 0, 0, 1}
 	s := NewSubnet(config(t, "10.0.0.0/24,fd00::/120", "10.0.0.100..10.0.0.200"))

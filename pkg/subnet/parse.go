@@ -27,7 +27,7 @@ type Subnet struct {
 
 // Config is what the subnet gives addresses from.
 func (s Subnet) Config() ipam.Config {
-	return ipam.Config{Prefixes: s.CIDRs, Gateways: s.Gateways, Exclude: s.Excludes}
+	return ipam.Config{Prefixes: s.CIDRs, Gateways: s.Gateways, Exclude: s.Excludes, RouterMAC: s.routerMAC()}
 }
 
 // prefixes lists CIDRs, IPv4 first.

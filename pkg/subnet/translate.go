@@ -3,7 +3,6 @@ package subnet
 import (
 	"crypto/sha256"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
@@ -65,7 +64,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	}
 	want.Add(routerPort(s.Name), &nb.LogicalRouterPort{
 		Name:     s.VPC + "-" + s.Name,
-		MAC:      routerMAC(s.VPC, s.Name),
+		MAC:      s.routerMAC().String(),
 		Networks: s.gatewayNetworks(),
 	}).In(ovs.RouterPorts.Of(vpc.Router(s.VPC)))
 	up := want.Add(switchPort(s.Name), &nb.LogicalSwitchPort{
@@ -152,9 +151,9 @@ func (s Subnet) gatewayNetworks() []string {
 
 // routerMAC is the same for ever: pods keep the gateway's MAC in their neighbour tables while OVN's databases are made
 // anew. The first byte marks it as unicast and locally administered (IEEE 802).
-func routerMAC(vpc, subnet string) string {
-	sum := sha256.Sum256([]byte(vpc + "/" + subnet))
-	return net.HardwareAddr(append([]byte{0x0e}, sum[:5]...)).String()
+func (s Subnet) routerMAC() ipam.MAC {
+	sum := sha256.Sum256([]byte(s.VPC + "/" + s.Name))
+	return ipam.MAC(append([]byte{0x0e}, sum[:5]...))
 }
 
 // PortAddress is a lease as OVN writes it: "MAC v4 v6" (ovn-nb(5), Logical_Switch_Port.addresses).
