@@ -24,7 +24,8 @@ import (
 // addFeatures is the list of all that the controller does.
 func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Options) error {
 	c, pools, groups, events := mgr.GetClient(), subnet.NewPools(), group.NewRegistry(), mgr.GetEventRecorder("woven-controller")
-	chooser, err := subnet.NewChooser(ctx, c, mgr.GetFieldIndexer(), o.DefaultVpc, o.DefaultSubnet)
+	names := subnet.Names{DefaultVpc: o.DefaultVpc, DefaultSubnet: o.DefaultSubnet, Join: o.JoinSubnet}
+	chooser, err := subnet.NewChooser(ctx, c, mgr.GetFieldIndexer(), names)
 	if err != nil {
 		return err
 	}
@@ -40,7 +41,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		func() error { return metrics.Registry.Register(pools) },
 		func() error { return mgr.Add(&bootstrap{client: c, options: o}) },
 		func() error {
-			return mgr.Add(&pod.Seed{Reader: c, DB: db, Pools: pools, DefaultVpc: o.DefaultVpc, Log: mgr.GetLogger().WithName("seed")})
+			return mgr.Add(&ip.Seed{Reader: c, DB: db, Pools: pools, Names: names, Events: events, Log: mgr.GetLogger().WithName("seed")})
 		},
 		func() error { return reconcile.Register(mgr, db, meter.Feature(o.Rates)) },
 		func() error {
@@ -73,7 +74,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 			return nil
 		},
 		func() error { return policies.Await(mgr) },
-		func() error { return ip.Register(mgr) },
+		func() error { return ip.Register(mgr, pools) },
 	} {
 		if err := add(); err != nil {
 			return fmt.Errorf("adding features: %w", err)

@@ -1,3 +1,5 @@
-// Package ip keeps one IP object for every switch port that has addresses: the record that users list, and that other
-// tools read. It is written behind the pods and nodes it speaks of and nothing waits for it.
+// Package ip is the record of who has which addresses. At the start it puts on record what was in use before: what the
+// committed rows say, then the IP objects, then annotations as far as they can be had. From then on it keeps one IP object
+// for every switch port that has addresses, which users list and other tools read. The objects are written behind the pods
+// and nodes they speak of and nothing waits for them.
 package ip

@@ -21,19 +21,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
-	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/pod"
+	"github.com/woven-cni/woven/pkg/subnet"
 )
 
 // workers bound how many writes of IP objects are under way: they come after what pods wait for.
 const workers = 4
 
 // Register adds the controller of IP objects to mgr. A key is a pod's name, or a node's, which has no namespace.
-func Register(mgr manager.Manager) error {
+func Register(mgr manager.Manager, pools *subnet.Pools) error {
 	warm := true
 	c, err := controller.New("ip", mgr, controller.Options{
-		Reconciler:              &reconciler{client: mgr.GetClient()},
+		Reconciler:              &reconciler{client: mgr.GetClient(), pools: pools},
 		MaxConcurrentReconciles: workers,
 		EnableWarmup:            &warm,
 	})
@@ -53,7 +53,8 @@ func Register(mgr manager.Manager) error {
 	return nil
 }
 
-// changed drops the updates that cannot change the record.
+// changed drops the updates that cannot change the record. That annotations changed means that something was told, or that
+// somebody edited them; what they say is not asked.
 var changed = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	if !maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()) {
 		return true
@@ -72,10 +73,16 @@ func holderOf(_ context.Context, obj client.Object) []ctrl.Request {
 	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: spec.Namespace, Name: spec.PodName}}}
 }
 
-type reconciler struct{ client client.Client }
+type reconciler struct {
+	client client.Client
+	pools  *subnet.Pools
+}
 
-// Reconcile makes the IP object of one pod or node what the annotations there say.
+// Reconcile makes the IP object of one pod or node what it holds.
 func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if err := r.pools.AwaitSeed(ctx); err != nil {
+		return ctrl.Result{}, fmt.Errorf("keeping the record of %s: %w", req, err)
+	}
 	want, err := r.want(ctx, req.NamespacedName)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -127,7 +134,7 @@ func (r *reconciler) want(ctx context.Context, key types.NamespacedName) (*v1.IP
 		if err := r.client.Get(ctx, key, &n); err != nil {
 			return nil, client.IgnoreNotFound(err)
 		}
-		return record(&n, n.Name), nil
+		return r.record(nodeHolder(&n), n.Name), nil
 	}
 	var p corev1.Pod
 	if err := r.client.Get(ctx, key, &p); err != nil {
@@ -136,33 +143,32 @@ func (r *reconciler) want(ctx context.Context, key types.NamespacedName) (*v1.IP
 	if p.Spec.NodeName == "" || !pod.Attached(&p) {
 		return nil, nil
 	}
-	return record(&p, p.Spec.NodeName), nil
+	return r.record(podHolder(&p), p.Spec.NodeName), nil
 }
 
-func record(holder client.Object, nodeName string) *v1.IP {
-	a := holder.GetAnnotations()
-	addrs, err := ipam.ParseAddrs(a[v1.AnnotationIPAddress])
-	if a[v1.AnnotationAllocated] != "true" || err != nil || addrs.IsZero() {
+// record is what a holder has, or nil. It is read from the pools, which the rows follow; annotations can be forged.
+func (r *reconciler) record(h holder, nodeName string) *v1.IP {
+	home, lease := r.pools.Held(h.name)
+	if lease.IsZero() {
 		return nil
 	}
-	subnet := a[v1.AnnotationLogicalSwitch]
 	ip := &v1.IP{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: portName(types.NamespacedName{Namespace: holder.GetNamespace(), Name: holder.GetName()}),
+			Name: h.port,
 			Labels: fitting(map[string]string{
-				subnet: "", v1.LabelSubnet: subnet, v1.LabelNodeName: nodeName, v1.LabelIPReserved: "false",
+				home: "", v1.LabelSubnet: home, v1.LabelNodeName: nodeName, v1.LabelIPReserved: "false",
 			}),
 		},
 		Spec: v1.IPSpec{
-			PodName: holder.GetName(), Namespace: holder.GetNamespace(), Subnet: subnet, NodeName: nodeName,
-			IPAddress: addrs.String(), MACAddress: a[v1.AnnotationMACAddress],
+			PodName: h.object.GetName(), Namespace: h.object.GetNamespace(), Subnet: home, NodeName: nodeName,
+			IPAddress: lease.Addrs.String(), MACAddress: lease.MAC.String(),
 		},
 	}
-	if addrs.V4.IsValid() {
-		ip.Spec.V4IPAddress = addrs.V4.String()
+	if lease.V4.IsValid() {
+		ip.Spec.V4IPAddress = lease.V4.String()
 	}
-	if addrs.V6.IsValid() {
-		ip.Spec.V6IPAddress = addrs.V6.String()
+	if lease.V6.IsValid() {
+		ip.Spec.V6IPAddress = lease.V6.String()
 	}
 	return ip
 }

@@ -1,6 +1,7 @@
 package ip
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,23 +12,46 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
+	"github.com/woven-cni/woven/pkg/subnet"
 )
 
-var told = map[string]string{
-	v1.AnnotationAllocated: "true", v1.AnnotationIPAddress: "10.16.0.5,fd00:10:16::5",
-	v1.AnnotationMACAddress: "0a:58:0a:10:00:05", v1.AnnotationLogicalSwitch: "ovn-default",
+// forged are annotations that say something else than the pools.
+var forged = map[string]string{
+	v1.AnnotationAllocated: "true", v1.AnnotationIPAddress: "10.16.0.1",
+	v1.AnnotationMACAddress: "0a:58:0a:10:00:01", v1.AnnotationLogicalSwitch: "join",
 }
 
 func newPod(change func(*corev1.Pod)) *corev1.Pod {
 	p := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0", Annotations: told},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0", Annotations: forged},
 		Spec:       corev1.PodSpec{NodeName: "n1"},
 	}
 	if change != nil {
 		change(p)
 	}
 	return p
+}
+
+// holding are pools in which some have addresses.
+func holding(t *testing.T, owners ...string) *subnet.Pools {
+	t.Helper()
+	pools := subnet.NewPools()
+	obj := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "ovn-default"}, Spec: v1.SubnetSpec{CIDRBlock: "10.16.0.0/16,fd00:10:16::/64"}}
+	s, problems := subnet.Parse(obj, "ovn-cluster")
+	addrs, err := ipam.ParseAddrs("10.16.0.5,fd00:10:16::5")
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
+	}
+	for _, owner := range owners {
+		if _, err := pools.Allocate(s, ipam.Request{Owner: owner, Addrs: addrs}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pools.Seeded()
+	return pools
 }
 
 // reserved is the record of an address that a user keeps for a pod.
@@ -39,9 +63,14 @@ func reserved() *v1.IP {
 }
 
 func TestReconcile(t *testing.T) {
+	old := &v1.IP{
+		ObjectMeta: metav1.ObjectMeta{Name: "web-0.shop"},
+		Spec:       v1.IPSpec{PodName: "web-0", Namespace: "shop", Subnet: "ovn-default", V4IPAddress: "10.16.0.4"},
+	}
 	podKey := types.NamespacedName{Namespace: "shop", Name: "web-0"}
 	for name, tc := range map[string]struct {
 		objects []client.Object
+		nothing bool // the pod or node holds nothing
 		key     types.NamespacedName
 		record  string
 		// want is the IPv4 address of the record; "" when there should be none.
@@ -53,38 +82,39 @@ func TestReconcile(t *testing.T) {
 			labels: map[string]string{"ovn-default": "", v1.LabelSubnet: "ovn-default", v1.LabelNodeName: "n1", v1.LabelIPReserved: "false"},
 		},
 		"a node": {
-			objects: []client.Object{&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Annotations: told}}},
+			objects: []client.Object{&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Annotations: forged}}},
 			key:     types.NamespacedName{Name: "n1"}, record: "node-n1", want: "10.16.0.5",
 		},
-		"a pod not told yet": {
-			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Annotations = nil })}, key: podKey, record: "web-0.shop",
+		"a pod that holds nothing, whatever it says": {
+			objects: []client.Object{newPod(nil)}, nothing: true, key: podKey, record: "web-0.shop",
 		},
 		"a pod not scheduled yet": {
 			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Spec.NodeName = "" })}, key: podKey, record: "web-0.shop",
 		},
 		"a pod that has ended": {
-			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), record(newPod(nil), "n1")},
+			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), old},
 			key:     podKey, record: "web-0.shop",
 		},
-		"a pod that is gone": {objects: []client.Object{record(newPod(nil), "n1")}, key: podKey, record: "web-0.shop"},
+		"a pod that is gone": {objects: []client.Object{old}, key: podKey, record: "web-0.shop"},
 		"a pod that moved": {
-			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Spec.NodeName = "n2" }), record(newPod(nil), "n1")},
+			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Spec.NodeName = "n2" }), old},
 			key:     podKey, record: "web-0.shop", want: "10.16.0.5", labels: map[string]string{v1.LabelNodeName: "n2"},
 		},
 		"reserved, and its pod comes": {
 			objects: []client.Object{newPod(nil), reserved()}, key: podKey, record: "web-0.shop", want: "10.16.0.5",
 			labels: map[string]string{v1.LabelIPReserved: "true", "team": "red", v1.LabelSubnet: "ovn-default"},
 		},
-		"annotations that make no sense": {
-			objects: []client.Object{newPod(func(p *corev1.Pod) {
-				p.Annotations = map[string]string{v1.AnnotationAllocated: "true", v1.AnnotationIPAddress: "ten"}
-			})}, key: podKey, record: "web-0.shop",
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := reconciletest.NewCluster(t)
 			cluster.Load(tc.objects...)
-			r := &reconciler{client: cluster}
+			r := &reconciler{client: cluster, pools: holding(t)}
+			if !tc.nothing {
+				r.pools = holding(t, strings.TrimPrefix(tc.key.String(), "/"))
+				if tc.key.Namespace == "" {
+					r.pools = holding(t, node.PortName(tc.key.Name))
+				}
+			}
 			for range 2 { // the second time finds all done
 				if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: tc.key}); err != nil {
 					t.Fatal(err)
@@ -110,7 +140,7 @@ func TestReconcile(t *testing.T) {
 func TestReservedRecordOutlivesItsPod(t *testing.T) {
 	cluster := reconciletest.NewCluster(t)
 	cluster.Load(reserved())
-	r := &reconciler{client: cluster}
+	r := &reconciler{client: cluster, pools: holding(t)}
 	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "web-0"}}); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[namespace.In] {
-		chooser, err := subnet.NewChooser(t.Context(), c, c, "ovn-cluster", "ovn-default")
+		chooser, err := subnet.NewChooser(t.Context(), c, c, subnet.Names{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", Join: "join"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,46 +34,89 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	if !in.Attached {
 		return in, nil
 	}
-	if err := f.find(ctx, &in); err != nil {
+	if err := f.lease(ctx, &in); err != nil || in.Lease.IsZero() {
 		return in, err
-	}
-	if len(in.Problems.Blocking()) > 0 && !f.keep(&in) {
-		return in, nil
 	}
 	return in, f.place(&in)
 }
 
-// find gets the pod its addresses.
+// lease finds the pod's addresses. What the pod holds it keeps, whatever its annotations or its subnet have come to say
+// since: its interface has these addresses, and moving the port would cut it off.
+func (f *feature) lease(ctx context.Context, in *In) error {
+	owner := reconcile.Key(in.Key)
+	home, lease := f.Pools.Held(owner)
+	if lease.IsZero() {
+		return f.find(ctx, in)
+	}
+	if before := f.Pools.Holder(owner); before != "" && before != string(in.Pod.UID) {
+		inherits, err := f.inherits(ctx, in.Pod, home, lease)
+		if err != nil {
+			return err
+		}
+		if !inherits {
+			in.Over = true
+			return nil
+		}
+	}
+	f.Pools.Bind(owner, string(in.Pod.UID))
+	var err error
+	in.Lease = lease
+	if in.Subnet, in.Untold, err = f.home(ctx, home); err != nil {
+		return err
+	}
+	if in.Untold {
+		f.Pools.Block(home, owner) // so that the pod is told as soon as the subnet is in force
+	}
+	return nil
+}
+
+// home reads the subnet of a lease. While its spec is not in force, only its name is known.
+func (f *feature) home(ctx context.Context, name string) (s subnet.Subnet, unknown bool, err error) {
+	s, inForce, err := f.Chooser.Home(ctx, name)
+	if !inForce {
+		s = subnet.Subnet{Name: name}
+	}
+	return s, !inForce, err
+}
+
+// inherits says whether a pod may have what an earlier pod of its name left: it would be in the same subnet, and asks for
+// nothing else.
+func (f *feature) inherits(ctx context.Context, pod *corev1.Pod, home string, lease ipam.Lease) (bool, error) {
+	asked, err := parseRequest(pod)
+	if err != nil || Contradicts(pod, home, lease) ||
+		asked.Family == ipam.OnlyV4 && lease.V6.IsValid() || asked.Family == ipam.OnlyV6 && lease.V4.IsValid() {
+		return false, nil //nolint:nilerr // the refusal is told when the earlier pod's row has gone
+	}
+	candidates, _, err := f.Chooser.Choose(ctx, pod)
+	return slices.ContainsFunc(candidates, func(s subnet.Subnet) bool { return s.Name == home }), err
+}
+
+// find gets addresses for a pod that has none. What it asks for has bounds, and others' addresses are others'. Annotations
+// that look like our own answer are no more than that: a copy of another pod's, or what is left of an allocation of which
+// there is no record. The pod gets what they say if it can be had, and something else otherwise.
 func (f *feature) find(ctx context.Context, in *In) error {
-	request, err := request(in.Pod)
+	answered := in.Pod.Annotations[v1.AnnotationAllocated] == "true"
+	asked, err := parseRequest(in.Pod)
 	if err != nil {
-		in.Problems.Add("metadata.annotations", v1.ReasonInvalid, "%s", err)
-		return nil
+		in.refuse("metadata.annotations", v1.ReasonInvalid, "%s", err)
+		if !answered || bounded(in.Pod) != nil {
+			return nil
+		}
 	}
 	candidates, unfit, err := f.Chooser.Choose(ctx, in.Pod)
 	if err != nil {
 		return err
 	}
-	for name, why := range unfit {
-		in.Problems.Add("", v1.ReasonInvalid, "subnet %s %s", name, why)
-		f.Pools.Block(name, request.Owner)
+	for _, u := range unfit {
+		in.refuse("", v1.ReasonInvalid, "subnet %s %s", u.Name, u.Why)
+		f.Pools.Block(u.Name, asked.Owner)
 	}
-	f.allocate(in, candidates, request)
+	f.allocate(in, candidates, asked)
+	if in.Lease.IsZero() && answered {
+		f.allocate(in, candidates, ipam.Request{Owner: asked.Owner, Family: asked.Family})
+	}
+	f.Pools.Bind(asked.Owner, string(in.Pod.UID))
 	return nil
-}
-
-// keep lets a pod that has addresses keep its port as it is, whatever its annotations or its subnet have come to say
-// since. The port would stay in any case; this way it goes on to follow policies.
-func (f *feature) keep(in *In) bool {
-	home, lease := f.Pools.Held(reconcile.Key(in.Key))
-	if lease.IsZero() {
-		return false
-	}
-	in.Subnet, in.Lease, in.Kept = subnet.Subnet{Name: home}, lease, true
-	for i := range in.Problems {
-		in.Problems[i].Advisory = true
-	}
-	return true
 }
 
 // place finds the groups that the pod's port is in from its first moment on.
@@ -120,38 +164,30 @@ func (f *feature) allocate(in *In, candidates []subnet.Subnet, request ipam.Requ
 	for _, s := range candidates {
 		lease, err := f.Pools.Allocate(s, request)
 		if err == nil {
-			in.Subnet, in.Lease, in.Problems = s, lease, nil
+			in.Subnet, in.Lease = s, lease
 			return
 		}
 		if errors.Is(err, ipam.ErrFull) {
-			in.Problems.Add("", v1.ReasonNoFreeAddress, "subnet %s (%s) is full; the pod starts as soon as an address is free", s.Name, s.CIDRs)
+			in.refuse("", v1.ReasonNoFreeAddress, "subnet %s (%s) is full; the pod starts as soon as an address is free", s.Name, s.CIDRs)
 			continue
 		}
-		in.Problems.Add("metadata.annotations", v1.ReasonInvalid, "subnet %s (%s): %s", s.Name, s.CIDRs, err)
+		in.refuse("metadata.annotations", v1.ReasonInvalid, "subnet %s (%s): %s", s.Name, s.CIDRs, explain(err))
 	}
 }
 
-// request is what the pod's annotations ask for. Once the pod is allocated they are our own answer, and asking for the
-// same again gets the same.
-func request(pod *corev1.Pod) (ipam.Request, error) {
-	r := ipam.Request{Owner: reconcile.Key(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})}
-	var err error
-	if r.Addrs, err = ipam.ParseAddrs(pod.Annotations[v1.AnnotationIPAddress]); err != nil {
-		return r, fmt.Errorf("%s: %w", v1.AnnotationIPAddress, err)
+// explain says of a conflict what the other owner is.
+func explain(err error) string {
+	if conflict := (*ipam.ConflictError)(nil); errors.As(err, &conflict) && strings.Contains(conflict.Owner, "/") {
+		return fmt.Sprintf("%s is in use by pod %s", conflict.Subject, conflict.Owner)
 	}
-	if text := pod.Annotations[v1.AnnotationMACAddress]; text != "" {
-		if r.MAC, err = ipam.ParseMAC(text); err != nil {
-			return r, fmt.Errorf("%s: %w", v1.AnnotationMACAddress, err)
-		}
+	return err.Error()
+}
+
+// refuse notes why the pod does not get what it asks for. It is advice, since the pod has no row that could stay as it is:
+// a port without a record of its addresses is taken away.
+func (in *In) refuse(field, reason, format string, args ...any) {
+	var one reconcile.Problems
+	if one.Advise(field, reason, format, args...); !slices.Contains(in.Problems, one[0]) {
+		in.Problems = append(in.Problems, one[0])
 	}
-	switch family := pod.Annotations[v1.AnnotationIPFamily]; family {
-	case "":
-	case "ipv4":
-		r.Family = ipam.OnlyV4
-	case "ipv6":
-		r.Family = ipam.OnlyV6
-	default:
-		return r, fmt.Errorf("%s: %q is neither ipv4 nor ipv6", v1.AnnotationIPFamily, family)
-	}
-	return r, nil
 }

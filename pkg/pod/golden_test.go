@@ -3,8 +3,6 @@ package pod_test
 import (
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ipam"
@@ -14,17 +12,17 @@ import (
 	"github.com/woven-cni/woven/pkg/subnet"
 )
 
-// The pods of a page are given addresses in the order in which they are on it. The option held is an address of the
-// default subnet that pod web-0 has already.
+// The pods of a page are given addresses in the order in which they are on it. The option held is an address that a pod,
+// by, has already of a subnet, in; for says of which UID the pod was then.
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[pod.In] {
-		chooser, err := subnet.NewChooser(t.Context(), c, c, "ovn-cluster", "ovn-default")
+		chooser, err := subnet.NewChooser(t.Context(), c, c, subnet.Names{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", Join: "join"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		pools := subnet.NewPools()
-		if held := page.Option("held", ""); held != "" {
-			hold(t, pools, held)
+		if page.Option("held", "") != "" {
+			hold(t, pools, page)
 		}
 		pools.Seeded()
 		groups := group.NewRegistry()
@@ -36,14 +34,25 @@ func TestPages(t *testing.T) {
 	})
 }
 
-func hold(t *testing.T, pools *subnet.Pools, address string) {
+func hold(t *testing.T, pools *subnet.Pools, page reconciletest.Page) {
 	t.Helper()
-	s, problems := subnet.Parse(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "ovn-default"}, Spec: v1.SubnetSpec{CIDRBlock: "10.16.0.0/16"}}, "ovn-cluster")
-	addrs, err := ipam.ParseAddrs(address)
-	if err != nil || len(problems) > 0 {
-		t.Fatal(err, problems)
-	}
-	if _, err := pools.Allocate(s, ipam.Request{Owner: "shop/web-0", Addrs: addrs}); err != nil {
+	addrs, err := ipam.ParseAddrs(page.Option("held", ""))
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, obj := range page.Objects {
+		object, ok := obj.(*v1.Subnet)
+		if !ok || object.Name != page.Option("in", "ovn-default") {
+			continue
+		}
+		s, problems := subnet.Parse(object, "ovn-cluster")
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		owner := page.Option("by", "shop/web-0")
+		if _, err := pools.Allocate(s, ipam.Request{Owner: owner, Addrs: addrs}); err != nil {
+			t.Fatal(err)
+		}
+		pools.Bind(owner, page.Option("for", ""))
 	}
 }

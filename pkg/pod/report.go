@@ -15,24 +15,26 @@ import (
 
 func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, out reconcile.Outcome) error {
 	switch {
-	case !in.Attached:
+	case !in.Attached || in.Over:
 		// Only when the row is gone can the address be another's.
 		if out.Programmed() {
 			f.Pools.Release(reconcile.Key(key))
 			f.Groups.Forget(key)
+			if in.Over {
+				f.Pools.Again(reconcile.Key(key))
+			}
 		}
-		return nil
-	case len(out.Problems.Blocking()) > 0:
-		f.Groups.Failed(key, true)
-		f.Events.Eventf(in.Pod, nil, "Warning", "AcquireAddressFailed", "Allocate", "%s", out.Problems.Blocking())
 		return nil
 	case out.Waiting != nil:
 		f.Groups.Failed(key, false)
-	case !out.Programmed():
+	case out.Err != nil:
 		// Perhaps it was written; the retry tells.
-	case in.Kept:
-		f.Groups.Joined(key, in.Groups)
-		f.Events.Eventf(in.Pod, nil, "Warning", "AcquireAddressFailed", "Allocate", "the pod keeps what it has: %s", in.Problems)
+	case len(out.Problems.Blocking()) > 0:
+		f.Groups.Failed(key, true)
+		f.tell(in, "AcquireAddressFailed", out.Problems.Blocking().String())
+	case in.Lease.IsZero():
+		f.Groups.Failed(key, true)
+		f.tell(in, "AcquireAddressFailed", in.Problems.String())
 	default:
 		f.Groups.Joined(key, in.Groups)
 		return f.annotate(ctx, in)
@@ -40,9 +42,28 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 	return nil
 }
 
+// tell leaves an Event on the pod.
+func (f *feature) tell(in In, reason, text string) {
+	f.Events.Eventf(in.Pod, nil, "Warning", reason, "Allocate", "%s", reconcile.Note(text))
+}
+
+// contradict tells the author of annotations that they are not what the pod has. It is told once: the annotations are
+// about to be put right.
+func (f *feature) contradict(in In) {
+	text := fmt.Sprintf("the pod has %s with MAC %s of subnet %s, and keeps it whatever its annotations say",
+		in.Lease.Addrs, in.Lease.MAC, in.Subnet.Name)
+	if len(in.Problems) > 0 {
+		text += ": " + in.Problems.String()
+	}
+	f.tell(in, "AddressKept", text)
+}
+
 // annotate tells the pod's node everything in one patch. The UID in it makes the API server refuse the patch when the
 // name belongs to another pod by now.
 func (f *feature) annotate(ctx context.Context, in In) error {
+	if in.Untold && !Answered(in.Pod) {
+		return nil // its subnet's coming in force wakes it
+	}
 	want := in.annotations()
 	missing := map[string]string{}
 	for k, v := range want {
@@ -52,6 +73,9 @@ func (f *feature) annotate(ctx context.Context, in In) error {
 	}
 	if len(missing) == 0 {
 		return nil
+	}
+	if Contradicts(in.Pod, in.Subnet.Name, in.Lease) {
+		f.contradict(in)
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": in.Pod.UID, "annotations": missing}})
 	if err != nil {
@@ -67,15 +91,20 @@ func (f *feature) annotate(ctx context.Context, in In) error {
 	return nil
 }
 
+// annotations are the answer, v1.AnswerAnnotations.
 func (in In) annotations() map[string]string {
-	return map[string]string{
+	out := map[string]string{
 		v1.AnnotationAllocated:     "true",
+		v1.AnnotationAllocatedUID:  string(in.Pod.UID),
 		v1.AnnotationRouted:        "true",
 		v1.AnnotationIPAddress:     in.Lease.Addrs.String(),
 		v1.AnnotationMACAddress:    in.Lease.MAC.String(),
-		v1.AnnotationCIDR:          in.Subnet.CIDRs.String(),
-		v1.AnnotationGateway:       in.Subnet.Gateways.String(),
 		v1.AnnotationLogicalSwitch: in.Subnet.Name,
-		v1.AnnotationLogicalRouter: in.Subnet.VPC,
 	}
+	if !in.Untold {
+		out[v1.AnnotationCIDR] = in.Subnet.CIDRs.String()
+		out[v1.AnnotationGateway] = in.Subnet.Gateways.String()
+		out[v1.AnnotationLogicalRouter] = in.Subnet.VPC
+	}
+	return out
 }

@@ -25,10 +25,13 @@ func TestRequest(t *testing.T) {
 		"one family":            {annotations: map[string]string{v1.AnnotationIPFamily: "ipv6"}, family: ipam.OnlyV6},
 		"a group's MAC":         {annotations: map[string]string{v1.AnnotationMACAddress: "01:00:5e:00:00:01"}, refused: v1.AnnotationMACAddress},
 		"text":                  {annotations: map[string]string{v1.AnnotationIPAddress: "ten"}, refused: v1.AnnotationIPAddress},
+		"a long address":        {annotations: map[string]string{v1.AnnotationIPAddress: strings.Repeat("1", 200_000)}, refused: "has 200000 bytes"},
+		"a long list":           {annotations: map[string]string{v1.AnnotationLogicalSwitch: strings.Repeat("net,", 50_000)}, refused: "has 200000 bytes"},
+		"many subnets":          {annotations: map[string]string{v1.AnnotationLogicalSwitch: strings.Repeat("net,", 9)}, refused: "names 9 subnets"},
 		"a family that is none": {annotations: map[string]string{v1.AnnotationIPFamily: "IPX"}, refused: v1.AnnotationIPFamily},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := request(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0", Annotations: tc.annotations}})
+			got, err := parseRequest(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0", Annotations: tc.annotations}})
 			if tc.refused != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.refused) {
 					t.Fatalf("it is refused with %v, which should name %s", err, tc.refused)

@@ -23,14 +23,30 @@ const (
 	anyNamespace   = "*"
 )
 
+// Names are those of the objects that every cluster has.
+type Names struct {
+	// DefaultVpc is the Vpc of subnets that name none, and DefaultSubnet the subnet of pods that nothing binds to another.
+	DefaultVpc, DefaultSubnet string
+	// Join is the subnet of the nodes.
+	Join string
+}
+
 // Chooser tells which subnets a pod may have its addresses from.
 type Chooser struct {
-	reader                    client.Reader
-	defaultVpc, defaultSubnet string
+	reader client.Reader
+	names  Names
+}
+
+// Unfit is a subnet that a pod cannot have its addresses from.
+type Unfit struct {
+	// Name is the subnet's.
+	Name string
+	// Why completes "subnet <name> …".
+	Why string
 }
 
 // NewChooser makes a Chooser and the indexes that keep its cost independent of the number of subnets.
-func NewChooser(ctx context.Context, r client.Reader, indexer client.FieldIndexer, defaultVpc, defaultSubnet string) (*Chooser, error) {
+func NewChooser(ctx context.Context, r client.Reader, indexer client.FieldIndexer, names Names) (*Chooser, error) {
 	err := indexer.IndexField(ctx, &v1.Subnet{}, namespaceIndex, func(obj client.Object) []string {
 		spec := &obj.(*v1.Subnet).Spec
 		keys := slices.Clone(spec.Namespaces)
@@ -46,47 +62,74 @@ func NewChooser(ctx context.Context, r client.Reader, indexer client.FieldIndexe
 	if err != nil {
 		return nil, fmt.Errorf("indexing vpcs by namespace: %w", err)
 	}
-	return &Chooser{reader: r, defaultVpc: defaultVpc, defaultSubnet: defaultSubnet}, nil
+	return &Chooser{reader: r, names: names}, nil
 }
 
 // Choose returns the candidates for a pod, the first choice first: the subnet it names, else those bound to its
-// namespace, else its Vpc's default, else the cluster's. A subnet that is missing, refused or going is none: it is among
-// the unfit, with the reason for a person to read.
-func (c *Chooser) Choose(ctx context.Context, pod *corev1.Pod) (candidates []Subnet, unfit map[string]string, err error) {
-	names, err := c.names(ctx, pod)
+// namespace, else its Vpc's default, else the cluster's. A subnet that is missing, refused, going or the nodes' own is
+// none: it is among the unfit, with the reason for a person to read.
+func (c *Chooser) Choose(ctx context.Context, pod *corev1.Pod) (candidates []Subnet, unfit []Unfit, err error) {
+	names, err := c.named(ctx, pod)
 	if err != nil {
 		return nil, nil, err
 	}
-	unfit = map[string]string{}
 	for _, name := range names {
-		var obj v1.Subnet
-		err := c.reader.Get(ctx, types.NamespacedName{Name: name}, &obj)
+		s, obj, why, err := c.read(ctx, name)
+		if err != nil {
+			return nil, nil, err
+		}
 		switch {
-		case errors.IsNotFound(err):
-			unfit[name] = "does not exist"
+		case name == c.names.Join:
+			why = "is the nodes' own"
+		case why == "" && obj.DeletionTimestamp != nil:
+			why = "is being deleted"
+		}
+		if why != "" {
+			unfit = append(unfit, Unfit{name, why})
 			continue
-		case err != nil:
-			return nil, nil, fmt.Errorf("reading subnet %s: %w", name, err)
 		}
-		s, problems := Parse(&obj, c.defaultVpc)
-		refused := v1.FindCondition(obj.Status.Conditions, v1.ConditionValidated)
-		switch wrong := problems.Blocking(); {
-		case obj.DeletionTimestamp != nil && pod.Annotations[v1.AnnotationAllocated] != "true":
-			unfit[name] = "is being deleted"
-		case len(wrong) > 0:
-			unfit[name] = "is not valid: " + wrong.String()
-		case refused != nil && refused.Status == metav1.ConditionFalse && refused.ObservedGeneration == obj.Generation:
-			unfit[name] = "is not valid: " + refused.Message
-		default:
-			candidates = append(candidates, s)
-		}
+		candidates = append(candidates, s)
 	}
 	return candidates, unfit, nil
 }
 
-func (c *Chooser) names(ctx context.Context, pod *corev1.Pod) ([]string, error) {
-	if name := pod.Annotations[v1.AnnotationLogicalSwitch]; name != "" {
-		return strings.FieldsFunc(name, func(r rune) bool { return r == ',' || r == ' ' }), nil
+// Home reads the subnet that a pod has its addresses of. It is in force also while it is being deleted; when it is not, its
+// spec says nothing that the pod could be told.
+func (c *Chooser) Home(ctx context.Context, name string) (s Subnet, inForce bool, err error) {
+	s, _, why, err := c.read(ctx, name)
+	return s, why == "", err
+}
+
+// read gets a subnet, and says why its spec is not in force, if it is not.
+func (c *Chooser) read(ctx context.Context, name string) (s Subnet, obj *v1.Subnet, why string, err error) {
+	obj = &v1.Subnet{}
+	err = c.reader.Get(ctx, types.NamespacedName{Name: name}, obj)
+	if errors.IsNotFound(err) {
+		return s, obj, "does not exist", nil
+	}
+	if err != nil {
+		return s, obj, "", fmt.Errorf("reading subnet %s: %w", name, err)
+	}
+	s, problems := Parse(obj, c.names.DefaultVpc)
+	refused := v1.FindCondition(obj.Status.Conditions, v1.ConditionValidated)
+	switch wrong := problems.Blocking(); {
+	case len(wrong) > 0:
+		why = "is not valid: " + wrong.String()
+	case refused != nil && refused.Status == metav1.ConditionFalse && refused.ObservedGeneration == obj.Generation:
+		why = "is not valid: " + refused.Message
+	}
+	return s, obj, why, nil
+}
+
+// Named are the subnets that a pod's annotation names.
+func Named(pod *corev1.Pod) []string {
+	return strings.FieldsFunc(pod.Annotations[v1.AnnotationLogicalSwitch], func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// named are the names of the subnets for a pod, the first choice first.
+func (c *Chooser) named(ctx context.Context, pod *corev1.Pod) ([]string, error) {
+	if names := Named(pod); len(names) > 0 {
+		return names, nil
 	}
 	bound, err := c.bound(ctx, pod.Namespace)
 	if err != nil || len(bound) > 0 {
@@ -101,7 +144,7 @@ func (c *Chooser) names(ctx context.Context, pod *corev1.Pod) ([]string, error) 
 			return []string{name}, nil
 		}
 	}
-	return []string{c.defaultSubnet}, nil
+	return []string{c.names.DefaultSubnet}, nil
 }
 
 // bound are the subnets bound to a namespace, the oldest first.

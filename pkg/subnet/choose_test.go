@@ -41,11 +41,14 @@ func TestChoose(t *testing.T) {
 		"by name and label once":        {objects: []client.Object{made("web", 0, v1.SubnetSpec{Namespaces: bound.Namespaces, NamespaceSelectors: selecting.NamespaceSelectors})}, want: []string{"web"}},
 		"unreadable selector":           {objects: []client.Object{fallback, made("web", 0, unreadable)}, want: []string{"ovn-default"}},
 		"annotation with several":       {objects: []client.Object{made("a", 0, v1.SubnetSpec{}), made("b", 0, v1.SubnetSpec{})}, asks: "b,a", want: []string{"b", "a"}},
+		"the nodes' own by annotation":  {objects: []client.Object{made("join", 0, v1.SubnetSpec{})}, asks: "join", unfit: []string{"join"}},
+		"the nodes' own by namespace":   {objects: []client.Object{made("join", 0, bound)}, unfit: []string{"join"}},
+		"unfit in the order of asking":  {asks: "c,a,b", unfit: []string{"c", "a", "b"}},
 		"annotation with a missing one": {objects: []client.Object{made("a", 0, v1.SubnetSpec{})}, asks: "nowhere,a", want: []string{"a"}, unfit: []string{"nowhere"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := reconciletest.NewCluster(t)
-			chooser, err := subnet.NewChooser(t.Context(), cluster, cluster, "ovn-cluster", "ovn-default")
+			chooser, err := subnet.NewChooser(t.Context(), cluster, cluster, subnet.Names{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", Join: "join"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,12 +68,11 @@ func TestChoose(t *testing.T) {
 			if !slices.Equal(got, tc.want) {
 				t.Errorf("candidates are %v, want %v", got, tc.want)
 			}
-			for _, u := range tc.unfit {
-				if unfit[u] == "" {
-					t.Errorf("%s should be unfit; unfit are %v", u, unfit)
-				}
+			var no []string
+			for _, u := range unfit {
+				no = append(no, u.Name)
 			}
-			if len(unfit) != len(tc.unfit) {
+			if !slices.Equal(no, tc.unfit) {
 				t.Errorf("unfit are %v, want %v", unfit, tc.unfit)
 			}
 		})

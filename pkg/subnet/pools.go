@@ -21,6 +21,7 @@ type Pools struct {
 
 	mu      sync.Mutex         // protects the maps; held only for look-ups
 	home    map[string]string  // owner -> the subnet that it has addresses of
+	holder  map[string]string  // owner -> the UID of the object that has them, where it is known
 	waits   map[string]nameSet // owner -> the subnets that it is in the queue of, or is blocked by
 	blocked map[string]nameSet // subnet -> owners that look again when it changes
 
@@ -36,7 +37,7 @@ type nameSet map[string]struct{}
 func NewPools() *Pools {
 	return &Pools{
 		subnets: ipam.NewSubnets(), seeded: make(chan struct{}),
-		home: map[string]string{}, waits: map[string]nameSet{}, blocked: map[string]nameSet{},
+		home: map[string]string{}, holder: map[string]string{}, waits: map[string]nameSet{}, blocked: map[string]nameSet{},
 	}
 }
 
@@ -110,6 +111,26 @@ func (p *Pools) Held(owner string) (subnet string, lease ipam.Lease) {
 	return subnet, lease
 }
 
+// Holder is the UID of the object that has what its owner, a name, holds; empty when that is not known.
+func (p *Pools) Holder(owner string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.holder[owner]
+}
+
+// Bind says of which object the addresses of an owner are: a name may have been another object's before. What nobody holds
+// is not bound.
+func (p *Pools) Bind(owner, uid string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, holds := p.home[owner]; holds && uid != "" {
+		p.holder[owner] = uid
+	}
+}
+
+// Again has an owner look again at what it wants.
+func (p *Pools) Again(owner string) { p.waiting.Add(owner) }
+
 // settle makes a subnet the home of an owner, who leaves all others.
 func (p *Pools) settle(owner, subnet string) {
 	home, left := p.move(owner, subnet)
@@ -142,6 +163,7 @@ func (p *Pools) move(owner, to string) (home string, left nameSet) {
 	delete(p.waits, owner)
 	if to == "" {
 		delete(p.home, owner)
+		delete(p.holder, owner)
 	} else {
 		p.home[owner] = to
 	}

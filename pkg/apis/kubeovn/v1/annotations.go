@@ -8,6 +8,9 @@ const Provider = "ovn"
 const (
 	// AnnotationAllocated is "true" when the addresses below are final.
 	AnnotationAllocated = "ovn.kubernetes.io/allocated"
+	// AnnotationAllocatedUID is the UID of the pod that the answer is for. Annotations can be copied from one pod to
+	// another, and nobody knows a pod's UID before the pod exists: without its own, the rest is no answer but a request.
+	AnnotationAllocatedUID = "ovn.kubernetes.io/allocated_uid"
 	// AnnotationRouted is "true" when the pod's OVN rows are committed.
 	AnnotationRouted = "ovn.kubernetes.io/routed"
 	// AnnotationIPAddress is "v4", "v6" or "v4,v6"; set by a user it asks for these addresses.
@@ -53,6 +56,19 @@ const (
 	// AnnotationSNAT, set by a user, is the address that the pod's traffic leaves with.
 	AnnotationSNAT = "ovn.kubernetes.io/snat"
 )
+
+// MarkAnnotations are the annotations by which a node knows that a pod has its answer. Nobody but the controller changes
+// them on any pod.
+func MarkAnnotations() []string {
+	return []string{AnnotationAllocated, AnnotationAllocatedUID, AnnotationRouted}
+}
+
+// AnswerAnnotations are the controller's answer for a pod. Once a pod is allocated nobody else changes them: the
+// ValidatingAdmissionPolicy of the chart lists the same.
+func AnswerAnnotations() []string {
+	return append(MarkAnnotations(), AnnotationIPAddress, AnnotationMACAddress, AnnotationCIDR, AnnotationGateway,
+		AnnotationLogicalSwitch, AnnotationLogicalRouter)
+}
 
 // Annotations of a node, beside AnnotationAllocated, AnnotationIPAddress,
 // AnnotationMACAddress, AnnotationCIDR, AnnotationGateway and AnnotationLogicalSwitch.

@@ -1,0 +1,280 @@
+package ip
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/node"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
+	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/pod"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+// Seed puts on record every address that is in use from before this process, and then opens the pools.
+//
+// The sources are asked one after the other, each for all owners, so that a source of less weight never takes an address
+// from one of more: the committed rows; the IP objects; the annotations. Only the last can be written by users, and it is
+// asked like any request, with bounds and conflicts. Within a source nodes come first and older pods before younger ones.
+// Who loses gets another address by ordinary allocation. It runs once, on the leader, over caches: no look-up leaves the
+// process.
+type Seed struct {
+	Reader client.Reader
+	DB     *engine.DB
+	Pools  *subnet.Pools
+	Names  subnet.Names
+	// Events tells the owners that lose an address.
+	Events recorder.EventRecorder
+	Log    logr.Logger
+}
+
+// holder is a pod or node that may have addresses.
+type holder struct {
+	object client.Object
+	// owner is the row's; name is what the pools know the holder by.
+	owner ovs.Owner
+	name  string
+	// port is the name of the switch port and of the IP object.
+	port string
+}
+
+func podHolder(p *corev1.Pod) holder {
+	key := client.ObjectKeyFromObject(p)
+	name := reconcile.Key(key)
+	return holder{object: p, owner: ovs.Owner{Feature: pod.FeatureName, Key: name}, name: name, port: pod.PortName(key)}
+}
+
+func nodeHolder(n *corev1.Node) holder {
+	port := node.PortName(n.Name)
+	return holder{object: n, owner: ovs.Owner{Feature: node.FeatureName, Key: n.Name}, name: port, port: port}
+}
+
+// Start implements manager.Runnable.
+func (s *Seed) Start(ctx context.Context) error {
+	select {
+	case <-s.DB.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	subnets, err := s.subnets(ctx)
+	if err != nil {
+		return err
+	}
+	holders, err := s.holders(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range holders {
+		s.recordRow(subnets, h)
+	}
+	s.recordLeaving(subnets, holders)
+	for _, h := range s.without(holders) {
+		if err := s.recordObject(ctx, subnets, h); err != nil {
+			return err
+		}
+	}
+	for _, h := range s.without(holders) {
+		s.recordAnnotations(subnets, h)
+	}
+	s.Pools.Seeded()
+	return nil
+}
+
+// subnets are all that exist. Of one whose spec is not valid only the name is used: what is in use there stays in use, and
+// nothing new is given.
+func (s *Seed) subnets(ctx context.Context) (map[string]subnet.Subnet, error) {
+	var list v1.SubnetList
+	if err := s.Reader.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("listing subnets: %w", err)
+	}
+	out := map[string]subnet.Subnet{}
+	for i := range list.Items {
+		parsed, problems := subnet.Parse(&list.Items[i], s.Names.DefaultVpc)
+		if len(problems.Blocking()) > 0 {
+			parsed = subnet.Subnet{Name: parsed.Name}
+		}
+		out[parsed.Name] = parsed
+	}
+	return out, nil
+}
+
+// holders are the nodes and the pods with an interface of ours, in the order in which they have a claim.
+func (s *Seed) holders(ctx context.Context) ([]holder, error) {
+	var nodes corev1.NodeList
+	if err := s.Reader.List(ctx, &nodes); err != nil {
+		return nil, fmt.Errorf("listing nodes: %w", err)
+	}
+	var pods corev1.PodList
+	if err := s.Reader.List(ctx, &pods); err != nil {
+		return nil, fmt.Errorf("listing pods: %w", err)
+	}
+	slices.SortFunc(nodes.Items, func(a, b corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	out := make([]holder, 0, len(nodes.Items)+len(pods.Items))
+	for i := range nodes.Items {
+		out = append(out, nodeHolder(&nodes.Items[i]))
+	}
+	for i := range pods.Items {
+		if pod.Attached(&pods.Items[i]) {
+			out = append(out, podHolder(&pods.Items[i]))
+		}
+	}
+	return out, nil
+}
+
+// without are the holders that nothing is on record of.
+func (s *Seed) without(holders []holder) []holder {
+	return slices.DeleteFunc(slices.Clone(holders), func(h holder) bool {
+		_, lease := s.Pools.Held(h.name)
+		return !lease.IsZero()
+	})
+}
+
+// recordRow takes what the holder's row says. What is in force is in force: no bounds are asked.
+func (s *Seed) recordRow(subnets map[string]subnet.Subnet, h holder) {
+	home, lease, uid := s.committed(h.owner)
+	if lease.IsZero() {
+		return
+	}
+	if _, exists := subnets[home]; !exists {
+		return // the rows go with the switch
+	}
+	if err := s.Pools.Reserve(subnets[home], h.name, lease); err != nil {
+		s.lost(h, err)
+		return
+	}
+	s.Pools.Bind(h.name, uid)
+}
+
+// recordLeaving keeps the addresses of rows whose pods and nodes are gone, until the rows are gone too.
+func (s *Seed) recordLeaving(subnets map[string]subnet.Subnet, holders []holder) {
+	alive := map[ovs.Owner]bool{}
+	for _, h := range holders {
+		alive[h.owner] = true
+	}
+	for _, feature := range []string{node.FeatureName, pod.FeatureName} {
+		for _, owner := range s.DB.Owners(feature) {
+			home, lease, _ := s.committed(owner)
+			if _, exists := subnets[home]; alive[owner] || lease.IsZero() || !exists {
+				continue
+			}
+			name := owner.Key
+			if feature == node.FeatureName {
+				name = node.PortName(owner.Key)
+			}
+			if err := s.Pools.Reserve(subnets[home], name, lease); err != nil {
+				s.Log.Info("a row that is about to go has another's address", "owner", owner.String(), "why", err.Error())
+			}
+		}
+	}
+}
+
+// committed is what the owner's row says. A row whose addresses and port security differ, or that makes no sense, was
+// edited by hand and says nothing.
+func (s *Seed) committed(owner ovs.Owner) (home string, lease ipam.Lease, uid string) {
+	for _, row := range s.DB.Owned(owner) {
+		port, ok := row.Model.(*nb.LogicalSwitchPort)
+		if !ok || len(port.Addresses) != 1 {
+			continue
+		}
+		home = s.Names.Join
+		if owner.Feature == pod.FeatureName {
+			if home = port.ExternalIDs[pod.SwitchKey]; !slices.Equal(port.Addresses, port.PortSecurity) {
+				continue
+			}
+		}
+		lease, err := pod.ParseRow(port.Addresses[0])
+		if err != nil {
+			continue
+		}
+		return home, lease, port.ExternalIDs[pod.UIDKey]
+	}
+	return "", ipam.Lease{}, ""
+}
+
+// recordObject takes what the IP object of the holder says, if it speaks of this holder and its subnet can give it.
+func (s *Seed) recordObject(ctx context.Context, subnets map[string]subnet.Subnet, h holder) error {
+	var object v1.IP
+	if err := s.Reader.Get(ctx, types.NamespacedName{Name: h.port}, &object); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			return nil
+		}
+		return fmt.Errorf("reading IP %s: %w", h.port, err)
+	}
+	spec := &object.Spec
+	if spec.PodName != h.object.GetName() || spec.Namespace != h.object.GetNamespace() {
+		return nil
+	}
+	lease, err := pod.ParseLease(spec.IPAddress, spec.MACAddress)
+	if err != nil || !s.may(h, spec.Subnet) {
+		return nil //nolint:nilerr // it says nothing that could be used
+	}
+	p, isPod := h.object.(*corev1.Pod)
+	if isPod && !pod.Answered(p) && pod.Contradicts(p, spec.Subnet, lease) {
+		return nil // it was an earlier pod's of the name; this one asks for something else
+	}
+	if err := s.allocate(subnets, h, spec.Subnet, lease); err != nil {
+		s.lost(h, err)
+	}
+	return nil
+}
+
+// recordAnnotations takes what the annotations say, if it can be had. Those that are not our answer for this very pod are
+// left to ordinary allocation, which is told why when it refuses.
+func (s *Seed) recordAnnotations(subnets map[string]subnet.Subnet, h holder) {
+	if p, isPod := h.object.(*corev1.Pod); isPod && !pod.Answered(p) {
+		return
+	}
+	home, lease, err := pod.Annotated(h.object.GetAnnotations())
+	if err != nil || !s.may(h, home) {
+		return
+	}
+	if err := s.allocate(subnets, h, home, lease); err != nil {
+		s.lost(h, err)
+	}
+}
+
+// may says whether the holder can be in a subnet at all: nodes are in the join subnet, and pods are not.
+func (s *Seed) may(h holder, home string) bool {
+	return (home == s.Names.Join) == (h.owner.Feature == node.FeatureName)
+}
+
+// allocate asks for a lease as anybody would, with bounds and conflicts.
+func (s *Seed) allocate(subnets map[string]subnet.Subnet, h holder, home string, lease ipam.Lease) error {
+	from, exists := subnets[home]
+	if !exists || from.CIDRs.IsZero() {
+		return nil
+	}
+	request := ipam.Request{Owner: h.name, Addrs: lease.Addrs, MAC: lease.MAC}
+	switch {
+	case !lease.V6.IsValid():
+		request.Family = ipam.OnlyV4
+	case !lease.V4.IsValid():
+		request.Family = ipam.OnlyV6
+	}
+	if _, err := s.Pools.Allocate(from, request); err != nil {
+		return fmt.Errorf("subnet %s: %w", home, err)
+	}
+	s.Pools.Bind(h.name, string(h.object.GetUID()))
+	return nil
+}
+
+// lost tells a holder that it does not keep what was on record.
+func (s *Seed) lost(h holder, err error) {
+	s.Log.Info("an address on record is not its owner's, who gets another", "owner", h.owner.String(), "why", err.Error())
+	s.Events.Eventf(h.object, nil, "Warning", "AddressLost", "Allocate", "%s", reconcile.Note("another address is given: "+err.Error()))
+}

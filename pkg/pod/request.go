@@ -1,0 +1,126 @@
+package pod
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+// Bounds of what a pod may ask for. An annotation can have 256 kB, and reading a list of so many names would cost a
+// hundred times that.
+const (
+	maxAddressText = 128
+	maxSubnets     = 8
+	maxSubnetsText = maxSubnets * 254 // names of objects have up to 253 bytes
+)
+
+// parseRequest is what the pod's annotations ask for. The request of one that cannot be read has its owner only.
+func parseRequest(pod *corev1.Pod) (ipam.Request, error) {
+	r := ipam.Request{Owner: reconcile.Key(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})}
+	if err := bounded(pod); err != nil {
+		return r, err
+	}
+	addrs, err := ipam.ParseAddrs(pod.Annotations[v1.AnnotationIPAddress])
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", v1.AnnotationIPAddress, err)
+	}
+	var mac ipam.MAC
+	if text := pod.Annotations[v1.AnnotationMACAddress]; text != "" {
+		if mac, err = ipam.ParseMAC(text); err != nil {
+			return r, fmt.Errorf("%s: %w", v1.AnnotationMACAddress, err)
+		}
+	}
+	var family ipam.Family
+	switch text := pod.Annotations[v1.AnnotationIPFamily]; text {
+	case "":
+	case "ipv4":
+		family = ipam.OnlyV4
+	case "ipv6":
+		family = ipam.OnlyV6
+	default:
+		return r, fmt.Errorf("%s: %q is neither ipv4 nor ipv6", v1.AnnotationIPFamily, text)
+	}
+	r.Addrs, r.MAC, r.Family = addrs, mac, family
+	return r, nil
+}
+
+// bounded refuses annotations that are too long to be read.
+func bounded(pod *corev1.Pod) error {
+	for _, b := range []struct {
+		key   string
+		limit int
+	}{
+		{v1.AnnotationIPAddress, maxAddressText},
+		{v1.AnnotationMACAddress, maxAddressText},
+		{v1.AnnotationIPFamily, maxAddressText},
+		{v1.AnnotationLogicalSwitch, maxSubnetsText},
+	} {
+		if n := len(pod.Annotations[b.key]); n > b.limit {
+			return fmt.Errorf("%s has %d bytes, and may have %d", b.key, n, b.limit)
+		}
+	}
+	if n := len(subnet.Named(pod)); n > maxSubnets {
+		return fmt.Errorf("%s names %d subnets, and may name %d", v1.AnnotationLogicalSwitch, n, maxSubnets)
+	}
+	return nil
+}
+
+// Contradicts says whether a pod's annotations name other addresses, another MAC or another subnet than it has. What
+// cannot be read contradicts too.
+func Contradicts(pod *corev1.Pod, home string, lease ipam.Lease) bool {
+	if bounded(pod) != nil {
+		return true
+	}
+	if names := subnet.Named(pod); len(names) > 0 && !slices.Contains(names, home) {
+		return true
+	}
+	addrs, err := ipam.ParseAddrs(pod.Annotations[v1.AnnotationIPAddress])
+	if err != nil || addrs.V4.IsValid() && addrs.V4 != lease.V4 || addrs.V6.IsValid() && addrs.V6 != lease.V6 {
+		return true
+	}
+	text := pod.Annotations[v1.AnnotationMACAddress]
+	mac, err := ipam.ParseMAC(text)
+	return text != "" && (err != nil || mac != lease.MAC)
+}
+
+// Answered says whether the annotations of a pod are our answer for this very pod, and not a copy of another's.
+func Answered(pod *corev1.Pod) bool {
+	a := pod.Annotations
+	return a[v1.AnnotationAllocated] == "true" && a[v1.AnnotationAllocatedUID] == string(pod.UID) && pod.UID != ""
+}
+
+// Annotated is what the annotations of a pod or a node say of its addresses, whoever wrote them.
+func Annotated(annotations map[string]string) (home string, lease ipam.Lease, err error) {
+	ip, mac := annotations[v1.AnnotationIPAddress], annotations[v1.AnnotationMACAddress]
+	if home = annotations[v1.AnnotationLogicalSwitch]; len(home)+len(ip)+len(mac) > maxSubnetsText {
+		return "", lease, errors.New("the annotations are too long")
+	}
+	lease, err = ParseLease(ip, mac)
+	return home, lease, err
+}
+
+// ParseLease reads addresses and a MAC as annotations and IP objects have them.
+func ParseLease(addrs, mac string) (lease ipam.Lease, err error) {
+	if lease.Addrs, err = ipam.ParseAddrs(addrs); err != nil {
+		return ipam.Lease{}, fmt.Errorf("reading addresses: %w", err)
+	}
+	if lease.MAC, err = ipam.ParseMAC(mac); err != nil {
+		return ipam.Lease{}, fmt.Errorf("reading a MAC: %w", err)
+	}
+	return lease, nil
+}
+
+// ParseRow reads a lease as rows have it, "MAC v4 v6": what subnet.PortAddress wrote.
+func ParseRow(address string) (ipam.Lease, error) {
+	mac, addrs, _ := strings.Cut(address, " ")
+	return ParseLease(strings.ReplaceAll(addrs, " ", ","), mac)
+}
