@@ -144,7 +144,7 @@ func (s *Server) restore(ctx context.Context, end sandbox.HostEnd, plugged map[s
 		return err
 	}
 	pod := s.Pods.WithUID(end.Record.PodUID)
-	if pod == nil || pod.Network == nil || plugged[pod.Port()] {
+	if pod == nil || plugged[pod.Port()] {
 		s.Log.Info("removed a link of no pod", "interface", end.Name)
 		return sandbox.Doom(end.Name)
 	}

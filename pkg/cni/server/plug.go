@@ -32,22 +32,25 @@ const (
 )
 
 func externalIDs(pod *Pod, record sandbox.Record) map[string]string {
+	ids := map[string]string{
+		keyIfaceID:   pod.Port(),
+		keyVendor:    Vendor,
+		keyPodName:   pod.Name,
+		keyPodNS:     pod.Namespace,
+		keyPodNetNS:  record.NetNS,
+		keyPodUID:    record.PodUID,
+		keyContainer: record.ContainerID,
+		keyIfName:    record.IfName,
+	}
+	if pod.Network == nil {
+		return ids // an attachment from before, of a pod that the controller has yet to tell its answer anew
+	}
 	ips := make([]string, 0, len(pod.Network.Addresses))
 	for _, address := range pod.Network.Addresses {
 		ips = append(ips, netip.Prefix.Addr(address).String())
 	}
-	return map[string]string{
-		keyIfaceID:     pod.Port(),
-		keyAttachedMAC: pod.Network.MAC.String(),
-		keyVendor:      Vendor,
-		keyPodName:     pod.Name,
-		keyPodNS:       pod.Namespace,
-		keyPodNetNS:    record.NetNS,
-		keyPodUID:      record.PodUID,
-		keyIP:          strings.Join(ips, ","),
-		keyContainer:   record.ContainerID,
-		keyIfName:      record.IfName,
-	}
+	ids[keyAttachedMAC], ids[keyIP] = pod.Network.MAC.String(), strings.Join(ips, ",")
+	return ids
 }
 
 // plug puts a host end into Open vSwitch. In the same transaction it takes out every other port of the pod: two

@@ -15,8 +15,16 @@ import (
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
 )
 
-// configHash is the annotation that gives a mirror pod the UID that the runtime knows its static pod by.
-const configHash = "kubernetes.io/config.hash"
+// Annotations of mirror pods, which kubelets write. The hash is the UID that the runtime knows the static pod by; in a
+// mirror pod two annotations have it.
+const (
+	configHash   = "kubernetes.io/config.hash"
+	configMirror = "kubernetes.io/config.mirror"
+	configSource = "kubernetes.io/config.source"
+)
+
+// maxRoutes is how many bytes a pod's own routes may have: some hundred routes.
+const maxRoutes = 16 << 10
 
 // Network is what the controller decided for a pod.
 type Network struct {
@@ -31,7 +39,8 @@ type Network struct {
 type Pod struct {
 	Namespace string
 	Name      string
-	UID       string
+	UID       string   // what the runtime knows it by
+	Object    string   // the UID of the API object; another one for a static pod
 	Network   *Network // nil until the controller has answered
 	Problem   error    // why its answer cannot be used
 	Leaving   bool     // it is being deleted
@@ -54,12 +63,27 @@ func NewPods() *Pods {
 
 // Set takes in a pod that appeared or changed.
 func (p *Pods) Set(obj *corev1.Pod) {
-	pod := &Pod{Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Leaving: obj.DeletionTimestamp != nil}
-	if hash := obj.Annotations[configHash]; hash != "" {
+	pod := &Pod{
+		Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Object: string(obj.UID), Leaving: obj.DeletionTimestamp != nil,
+	}
+	if hash := staticUID(obj.Annotations); hash != "" {
 		pod.UID = hash
 	}
-	pod.Network, pod.Problem = parseNetwork(obj.Annotations)
+	// Annotations can be copied from another pod, but nobody knows a pod's UID before the pod exists.
+	if obj.Annotations[kubeovnv1.AnnotationAllocatedUID] == pod.Object {
+		pod.Network, pod.Problem = parseNetwork(obj.Annotations)
+	}
 	p.store(obj.Namespace+"/"+obj.Name, pod)
+}
+
+// staticUID is the UID of the static pod that a mirror pod stands for. On other pods the annotations mean nothing: with
+// them a pod could pass for another.
+func staticUID(annotations map[string]string) string {
+	hash, source := annotations[configHash], annotations[configSource]
+	if hash != annotations[configMirror] || source != "file" && source != "http" {
+		return ""
+	}
+	return hash
 }
 
 // Delete takes in that a pod is gone.
@@ -79,16 +103,21 @@ func (p *Pods) store(key string, pod *Pod) {
 	}
 }
 
-// WithUID finds a pod by the UID that the runtime knows it by, or returns nil.
+// WithUID finds a pod by the UID that the runtime knows it by, or returns nil. What the API server says of a UID comes
+// before what annotations say.
 func (p *Pods) WithUID(uid string) *Pod {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var static *Pod
 	for _, pod := range p.byName {
-		if pod.UID == uid {
+		if pod.Object == uid {
 			return pod
 		}
+		if pod.UID == uid {
+			static = pod
+		}
 	}
-	return nil
+	return static
 }
 
 func (p *Pods) look(key string) (*Pod, <-chan struct{}) {
@@ -197,6 +226,9 @@ func parseRoutes(text string, network *Network) ([]sandbox.Route, error) {
 	var extra []struct {
 		Dst string `json:"dst"`
 		GW  string `json:"gw"`
+	}
+	if len(text) > maxRoutes {
+		return nil, fmt.Errorf("annotation %s has %d bytes, and may have %d", kubeovnv1.AnnotationRoutes, len(text), maxRoutes)
 	}
 	if text != "" {
 		if err := json.Unmarshal([]byte(text), &extra); err != nil {

@@ -142,6 +142,7 @@ func (b *bench) pod(name, uid string, annotations ...map[string]string) *corev1.
 	if len(annotations) > 0 {
 		pod.Annotations = annotations[0]
 	}
+	pod.Annotations[kubeovnv1.AnnotationAllocatedUID] = uid
 	b.Pods.Set(pod)
 	return pod
 }
