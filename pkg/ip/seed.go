@@ -3,6 +3,7 @@ package ip
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -76,10 +77,15 @@ func (s *Seed) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	session := s.DB.Session()
 	for _, h := range holders {
 		s.recordRow(subnets, h)
 	}
 	s.recordLeaving(subnets, holders)
+	if !s.DB.Connected() || s.DB.Session() != session {
+		// Rows that could not be read would pass for rows that are not there. The next start reads them all.
+		return errors.New("the northbound database went away while its rows were read")
+	}
 	for _, h := range s.without(holders) {
 		if err := s.recordObject(ctx, subnets, h); err != nil {
 			return err
