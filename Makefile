@@ -39,7 +39,7 @@ $(CLUSTER):
 
 ##@ Tests
 
-.PHONY: unit oracle e2e helm conformance short test test-kernel bench lint
+.PHONY: unit oracle e2e helm conformance short test test-kernel bench scale lint
 unit: deps ## unit tests, goldens, tests in network namespaces and on real OVSDB servers
 	PATH=$(OVN_BIN):$$PATH go test ./...
 	go -C test/e2e/cluster test ./internal/...
@@ -55,6 +55,8 @@ bench: ## ADD and DEL beside the bridge plugin's, policies and endpoints, and th
 	go run ./test/e2e/bench
 	go run ./test/e2e/bench/latency
 	go test -run '^$$' -bench . ./pkg/ovs/...
+scale: ## what many nodes, Subnets and pods cost on the running cluster: FAKE_NODES=20 SUBNETS=10 PODS=2000 JSON=file
+	go run ./test/e2e/scale -nodes=$(or $(FAKE_NODES),20) -subnets=$(or $(SUBNETS),10) -pods=$(or $(PODS),2000) -json=$(JSON)
 lint: ## golangci-lint
 	go tool -modfile=tools/lint/go.mod golangci-lint run --allow-parallel-runners ./...
 short: $(CLUSTER)

@@ -34,7 +34,7 @@ type Cluster struct {
 	client.WithWatch
 	// Config is how to reach it.
 	Config *rest.Config
-	// Nodes are its nodes, by name.
+	// Nodes are its nodes, by name, but for fake ones.
 	Nodes []string
 
 	slow  bool                   // see Patience
@@ -66,6 +66,9 @@ func Connect(ctx context.Context) (*Cluster, error) {
 		return nil, fmt.Errorf("listing the nodes of the cluster of %s: %w", path, err)
 	}
 	for _, n := range nodes.Items {
+		if n.Labels[FakeLabel] != "" {
+			continue
+		}
 		c.Nodes = append(c.Nodes, n.Name)
 		c.slow = c.slow || slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == slowTaint })
 	}

@@ -35,14 +35,14 @@ func (c *Cluster) Namespace(t testing.TB, labels map[string]string) *Namespace {
 	}
 	n := &Namespace{Cluster: c, Name: obj.Name, t: t, objects: &[]client.Object{}}
 	t.Cleanup(n.remove)
-	if err := c.awaitAccount(t.Context(), obj.Name); err != nil {
+	if err := c.AwaitAccount(t.Context(), obj.Name); err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
-// awaitAccount waits for what every pod of a namespace needs before it can be created.
-func (c *Cluster) awaitAccount(ctx context.Context, namespace string) error {
+// AwaitAccount waits for what every pod of a namespace needs before it can be created.
+func (c *Cluster) AwaitAccount(ctx context.Context, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Patience(podTime))
 	defer cancel()
 	key := client.ObjectKey{Namespace: namespace, Name: "default"}

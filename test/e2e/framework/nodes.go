@@ -24,6 +24,10 @@ func (c *Cluster) StartTools(ctx context.Context) (stop func(context.Context) er
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: toolsName, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "privileged"},
 	}}
+	ended := func(left []*corev1.Namespace) bool { return len(left) == 0 || left[0].DeletionTimestamp == nil }
+	if _, err := Await(ctx, c, &corev1.NamespaceList{}, ended, client.MatchingFields{"metadata.name": toolsName}); err != nil {
+		return nil, fmt.Errorf("awaiting the end of the tools of a run before: %w", err)
+	}
 	for _, obj := range []client.Object{namespace, tools()} {
 		if err := c.Create(ctx, obj); client.IgnoreAlreadyExists(err) != nil {
 			return nil, fmt.Errorf("creating %s: %w", toolsName, err)
@@ -50,6 +54,8 @@ func tools() *appsv1.DaemonSet {
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{
+					// Nodes without a machine do not say this of themselves; see FakeNode.
+					NodeSelector:                  map[string]string{corev1.LabelOSStable: "linux"},
 					HostNetwork:                   true,
 					HostPID:                       true,
 					TerminationGracePeriodSeconds: ptr.To[int64](1),

@@ -47,15 +47,19 @@ func (c *Cluster) Northbound(t testing.TB) *Northbound {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	n, err := c.openNorthbound(ctx)
+	n, err := c.OpenNorthbound(ctx)
 	if err != nil {
 		t.Fatalf("opening the northbound database: %v", err)
 	}
-	t.Cleanup(n.ovs.Close)
+	t.Cleanup(n.Close)
 	return n
 }
 
-func (c *Cluster) openNorthbound(ctx context.Context) (*Northbound, error) {
+// Close ends the view.
+func (n *Northbound) Close() { n.ovs.Close() }
+
+// OpenNorthbound is Northbound for programs that are no tests: who opens the view closes it.
+func (c *Cluster) OpenNorthbound(ctx context.Context) (*Northbound, error) {
 	endpoints, err := c.northboundEndpoints(ctx)
 	if err != nil {
 		return nil, err
@@ -126,6 +130,17 @@ func (n *Northbound) forget(ctx context.Context) error {
 		}
 		return told
 	})
+}
+
+// Count is how many rows each table has; tables without rows are left out.
+func (n *Northbound) Count() map[string]int {
+	rows := map[string]int{}
+	for _, table := range n.ovs.Cache().Tables() {
+		if count := n.ovs.Cache().Table(table).Len(); count > 0 {
+			rows[table] = count
+		}
+	}
+	return rows
 }
 
 // Writes are the changes since the view was opened.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -185,7 +186,12 @@ func (c *Cluster) OVNVersion(ctx context.Context) (string, error) {
 
 // Synced waits until every node's ovn-controller has installed what the northbound database holds now.
 func (c *Cluster) Synced(ctx context.Context) error {
-	_, err := c.NBCtl(ctx, "--wait=hv", "sync")
+	return c.SyncedWithin(ctx, 30*time.Second)
+}
+
+// SyncedWithin is Synced for what takes long: ovn-nbctl waits no longer than that.
+func (c *Cluster) SyncedWithin(ctx context.Context, limit time.Duration) error {
+	_, err := c.NBCtl(ctx, fmt.Sprintf("--timeout=%d", int(limit.Seconds())), "--wait=hv", "sync")
 	return err
 }
 
@@ -223,6 +229,56 @@ func ifaceIDs(text string) ([]string, error) {
 	}
 	slices.Sort(ids)
 	return ids, nil
+}
+
+var tableCount = regexp.MustCompile(`table (\d+)[^:]*:\s+active=(\d+)`)
+
+// Flows are how many OpenFlow flows a node's integration bridge has, by table.
+func (c *Cluster) Flows(ctx context.Context, node string) (map[int]int, error) {
+	pod, err := c.PodOf(ctx, Switch, node)
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.ExecIn(ctx, pod, "ovs-vswitchd", "ovs-ofctl", "dump-tables", IntegrationBridge)
+	if err != nil {
+		return nil, err
+	}
+	return tableCounts(out)
+}
+
+// tableCounts reads what `ovs-ofctl dump-tables` prints; tables without flows are left out.
+func tableCounts(text string) (map[int]int, error) {
+	found := tableCount.FindAllStringSubmatch(text, -1)
+	if len(found) == 0 {
+		return nil, fmt.Errorf("reading the tables of %s: %q", IntegrationBridge, text)
+	}
+	flows := map[int]int{}
+	for _, m := range found {
+		table, err := strconv.Atoi(m[1])
+		if err != nil {
+			return nil, fmt.Errorf("reading %q: %w", m[0], err)
+		}
+		if n, err := strconv.Atoi(m[2]); err != nil {
+			return nil, fmt.Errorf("reading %q: %w", m[0], err)
+		} else if n > 0 {
+			flows[table] = n
+		}
+	}
+	return flows, nil
+}
+
+// LogicalFlows is how many rows of Logical_Flow northd has made.
+func (c *Cluster) LogicalFlows(ctx context.Context) (int, error) {
+	pod, err := c.PodOf(ctx, Central, "")
+	if err != nil {
+		return 0, err
+	}
+	out, err := c.ExecIn(ctx, pod, "sb-ovsdb", "sh", "-c",
+		"ovn-sbctl --timeout=120 --no-leader-only --format=csv --no-headings --columns=priority list Logical_Flow | wc -l")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(out)
 }
 
 var recomputed = regexp.MustCompile(`(?m)^Node: (\S+)\n- recompute:\s+(\d+)`)
