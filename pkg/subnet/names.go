@@ -14,6 +14,8 @@ func switchPort(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/s
 
 func answers(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/answers") }
 
+func unmarked(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/unmarked") }
+
 func localPolicy(subnet, family string) ovs.Sym {
 	return ovs.Sym("subnet/" + subnet + "/local-policy/" + family)
 }

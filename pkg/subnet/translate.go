@@ -78,6 +78,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	}
 	if s.VPC == in.DefaultVpc {
 		s.addLocalPolicies(&want)
+		s.unmarkAnswers(&want)
 		if s.Name != in.JoinSubnet {
 			s.markAnswers(&want)
 		}
@@ -85,26 +86,40 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	return want, problems
 }
 
-// AnswerBit is the bit of pkt.mark that says that a packet answers a node, as far as conntrack on the pod's switch knows.
-// One bit: "unless it has the mark" is one flow then, and not one for each bit. A kernel datapath hands the mark to the
-// node, so it keeps clear of kube-proxy's bits, 14 and 15.
+// AnswerBit is the bit of pkt.mark that says that a packet answers a call, as far as conntrack on the pod's switch knows.
+// One bit: "unless it has the mark" is one flow then, and not one for each bit. It keeps clear of kube-proxy's bits, 14 and 15.
 const AnswerBit = 24
 
 // answerPriority is below all that a user may want of the packet besides.
 const answerPriority = 10
 
-// markAnswers tells the router which packets answer a node's call: if it came from another node by a port of this one,
-// only kube-proxy here can give the answer the address that was called, so it must not go to the caller's node directly.
-// A router has no conntrack of its own to know that by; a mark passes from switch to router. No other packet may have it:
-// with a mark, the userspace datapath finds no route for its tunnels. The caller's port tells a call by way of this node from
-// one that came within OVN (v1.FirstOwnPort).
+// markAnswers tells the router which packets answer a call. If the call came from another node by a port of this one, only
+// kube-proxy on this node can give the answer the address that was called, so the router must not hand the answer to the
+// caller's node. A router has no conntrack of its own to know an answer by; a mark passes from the switch to the router.
+// The caller's port tells a call by way of this node from a call that came within OVN (v1.FirstOwnPort).
+//
+// Every answer that leaves the switch for the router is marked, whoever called: asking for the nodes' addresses here would
+// cost each chassis a flow for each node on each switch. The router asks for them, once (docs/adr/0012).
 func (s Subnet) markAnswers(want *ovs.Desired) {
 	want.Add(answers(s.Name), &nb.QoS{
-		Direction: nb.QoSDirectionFromLport,
+		Direction: nb.QoSDirectionToLport,
 		Priority:  answerPriority,
-		Match: fmt.Sprintf("ct.est && ct.rpl && (ip4.dst == $%s || ip6.dst == $%s)", vpc.NodesSet("v4"), vpc.NodesSet("v6")) +
+		// The group has one port of this switch, the one to the router. With the group and not the port in it, the match is
+		// the same on all switches, and northd makes one logical flow for all of them.
+		Match: fmt.Sprintf("outport == @%s && ct.est && ct.rpl", vpc.SwitchesGroup(s.VPC)) +
 			fmt.Sprintf(" && (tcp.dst < %d || udp.dst < %[1]d || sctp.dst < %[1]d)", v1.FirstOwnPort),
 		Action: map[string]int{nb.QoSActionMark: 1 << AnswerBit},
+	}).In(ovs.SwitchQoSRules.Of(Switch(s.Name)))
+}
+
+// unmarkAnswers takes the mark away from what comes from the router: the userspace datapath finds no route for a tunnel for
+// a packet that has one, and the kernel's datapath would show it to the node's firewall.
+func (s Subnet) unmarkAnswers(want *ovs.Desired) {
+	want.Add(unmarked(s.Name), &nb.QoS{
+		Direction: nb.QoSDirectionFromLport,
+		Priority:  answerPriority,
+		Match:     fmt.Sprintf("pkt.mark[%d] == 1", AnswerBit),
+		Action:    map[string]int{nb.QoSActionMark: 0},
 	}).In(ovs.SwitchQoSRules.Of(Switch(s.Name)))
 }
 

@@ -22,8 +22,8 @@ func Balancers(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/balancers")
 // ACLs of the group are in force on all of them. What is in force on every switch is one row, however many there are.
 func Switches(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/switches") }
 
-// switchesName is the name of that group: names of groups allow fewer characters than those of Vpcs.
-func switchesName(vpc string) string {
+// SwitchesGroup is the name of that group, for matches: names of groups allow fewer characters than those of Vpcs.
+func SwitchesGroup(vpc string) string {
 	sum := sha256.Sum256([]byte(vpc))
 	return "v_" + hex.EncodeToString(sum[:10])
 }

@@ -80,7 +80,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 // than a policy are seen first when the policy comes, and often a reply of the server first: they are then taken for
 // connections that the server began, whose "replies", the client's packets, no policy may stop. See adr/0007.
 func addMemory(want *ovs.Desired, name string) {
-	want.Add(Switches(name), &nb.PortGroup{Name: switchesName(name), ExternalIDs: map[string]string{"vpc": name}})
+	want.Add(Switches(name), &nb.PortGroup{Name: SwitchesGroup(name), ExternalIDs: map[string]string{"vpc": name}})
 	want.Add(memory(name), &nb.ACL{
 		Direction: nb.ACLDirectionToLport, Tier: BaselineTier, Priority: 0, Match: "ip", Action: nb.ACLActionAllowRelated,
 	}).In(ovs.GroupACLs.Of(Switches(name)))

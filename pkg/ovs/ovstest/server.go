@@ -196,7 +196,14 @@ func Run(t testing.TB, name string, args ...string) string {
 // start runs a program in the background. It dies with the test binary, however that dies.
 func start(t testing.TB, program string, args ...string) *exec.Cmd {
 	t.Helper()
+	return startIn(t, nil, program, args...)
+}
+
+// startIn is start in an environment; nil is the test's own.
+func startIn(t testing.TB, env []string, program string, args ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command(program, args...)
+	cmd.Env = env
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
