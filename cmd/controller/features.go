@@ -7,11 +7,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/woven-cni/woven/pkg/cidr"
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ip"
 	"github.com/woven-cni/woven/pkg/meter"
 	"github.com/woven-cni/woven/pkg/namespace"
 	"github.com/woven-cni/woven/pkg/node"
+	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/policy"
@@ -32,6 +34,16 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 	if err := service.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	ranges, err := cidr.NewMap(ctx, c, mgr.GetFieldIndexer(), o.DefaultVpc)
+	if err != nil {
+		return err
+	}
+	addresses, err := nodeaddr.New(ctx, c, mgr.GetFieldIndexer(), ranges, nodeaddr.Config{
+		Networks: parsePrefixes(o.NodeNetworks), Services: o.ServicePrefixes(), Holds: node.Holds(db),
+	})
+	if err != nil {
+		return err
+	}
 	policies, err := policy.Served(mgr.GetScheme(), mgr.GetRESTMapper(), o.PolicyLimits)
 	if err != nil {
 		return err
@@ -50,23 +62,28 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		func() error {
 			return reconcile.Register(mgr, db, subnet.Feature(c, pools, subnet.Config{
 				DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, EnableLB: o.EnableLB, ServicePrefixes: o.ServicePrefixes(),
+				Ranges: ranges, Addresses: addresses,
 			}))
 		},
 		func() error {
-			return reconcile.Register(mgr, db, node.Feature(c, pools, node.Config{DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, Events: events}))
+			return reconcile.Register(mgr, db, node.Feature(c, pools, node.Config{
+				DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, Addresses: addresses, Events: events,
+			}))
 		},
 		func() error {
 			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Groups: groups, Events: events}))
 		},
 		func() error { return reconcile.Register(mgr, db, namespace.Feature(c, chooser)) },
-		func() error { return reconcile.Register(mgr, db, service.Feature(c, o.DefaultVpc)) },
+		func() error { return reconcile.Register(mgr, db, service.Feature(c, addresses, o.DefaultVpc)) },
 		func() error { return reconcile.Register(mgr, db, service.Variables(c)) },
 		func() error {
 			return mgr.Add(&policy.Seed{Reader: c, DB: db, Groups: groups, Kinds: policies, Log: mgr.GetLogger().WithName("seed")})
 		},
 		func() error { return reconcile.Register(mgr, db, group.Feature(groups)) },
 		func() error {
-			for _, f := range policy.Features(policy.Parts{Client: c, Groups: groups, Events: events, Kinds: policies, Cache: mgr.GetCache()}) {
+			for _, f := range policy.Features(policy.Parts{
+				Client: c, Groups: groups, Addresses: addresses, Pools: pools, Events: events, Kinds: policies, Cache: mgr.GetCache(),
+			}) {
 				if err := reconcile.Register(mgr, db, f); err != nil {
 					return err
 				}

@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/meter"
+	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/policy/rules"
 )
 
@@ -26,6 +27,8 @@ type Options struct {
 	JoinCIDR string
 	// ServiceCIDR is what no Subnet may overlap: the cluster's Service addresses.
 	ServiceCIDR string
+	// NodeNetworks are where nodes have their addresses: ranges with commas between.
+	NodeNetworks string
 	// EnableLB gives Subnets that do not say otherwise the Vpc's Services.
 	EnableLB bool
 	// PolicyLimits bound each NetworkPolicy, and NamespaceGroups those of one namespace together.
@@ -51,6 +54,8 @@ func (o *Options) AddFlags(fs *flag.FlagSet) {
 	fs.StringVar(&o.JoinSubnet, "node-switch", v1.JoinSubnet, "name of the Subnet of the nodes")
 	fs.StringVar(&o.JoinCIDR, "node-switch-cidr", "100.64.0.0/16", "CIDR of the Subnet of the nodes, one of each family with a comma between")
 	fs.StringVar(&o.ServiceCIDR, "service-cluster-ip-range", "10.96.0.0/12", "addresses of Services, one range of each family with a comma between")
+	fs.StringVar(&o.NodeNetworks, "node-networks", nodeaddr.DefaultNetworks,
+		"where nodes have their InternalIPs, ranges with commas between; what a node reports outside of them does not count")
 	fs.BoolVar(&o.EnableLB, "enable-lb", true, "give Subnets the Services of their Vpc unless they say otherwise")
 	fs.IntVar(&o.PolicyLimits.Rules, "policy-max-rules", 1000, "rules that a NetworkPolicy may have; 0 is no bound, here and below")
 	fs.IntVar(&o.PolicyLimits.Groups, "policy-max-groups", 128, "ways in which a NetworkPolicy may select pods, its own among them")
@@ -88,13 +93,16 @@ func (o *Options) Validate() error {
 		checkAtLeast("--namespace-max-groups", o.NamespaceGroups, 0),
 		checkAtLeast("--policy-log-rate", o.Rates.Messages, 1),
 		checkAtLeast("--copp-rate", o.Rates.Packets, 1),
+		checkCIDRs("--node-networks", o.NodeNetworks),
 	)
 }
 
 // ServicePrefixes are the ranges of ServiceCIDR.
-func (o *Options) ServicePrefixes() []netip.Prefix {
+func (o *Options) ServicePrefixes() []netip.Prefix { return parsePrefixes(o.ServiceCIDR) }
+
+func parsePrefixes(list string) []netip.Prefix {
 	var out []netip.Prefix
-	for _, text := range strings.Split(o.ServiceCIDR, ",") {
+	for _, text := range strings.Split(list, ",") {
 		if p, err := netip.ParsePrefix(strings.TrimSpace(text)); err == nil {
 			out = append(out, p.Masked())
 		}

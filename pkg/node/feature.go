@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
@@ -20,6 +21,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -28,7 +30,9 @@ import (
 type Config struct {
 	// DefaultVpc and JoinSubnet are names.
 	DefaultVpc, JoinSubnet string
-	// Events tells why a node has no address.
+	// Addresses decides which of the addresses that nodes report are theirs.
+	Addresses *nodeaddr.Judge
+	// Events tells why a node has no address, and which of those that it reports do not count.
 	Events recorder.EventRecorder
 }
 
@@ -36,10 +40,11 @@ type Config struct {
 func Feature(c client.Client, pools *subnet.Pools, config Config) reconcile.Feature[In] {
 	f := &feature{client: c, pools: pools, config: config}
 	return reconcile.Feature[In]{
-		Name:    FeatureName,
-		For:     &corev1.Node{},
-		When:    relevant,
-		Watches: []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}}},
+		Name: FeatureName,
+		For:  &corev1.Node{},
+		When: relevant,
+		Watches: append(config.Addresses.Watches(),
+			reconcile.Watch{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}}),
 		Sources: []source.Source{&reconcile.FeedSource{Feed: pools.Waiting(), Enqueue: enqueue}},
 		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
@@ -49,13 +54,14 @@ type feature struct {
 	client client.Client
 	pools  *subnet.Pools
 	config Config
+	told   sync.Map // node -> []netip.Addr: the accepted addresses that others have been told of
 }
 
 // relevant drops the heartbeats.
 var relevant = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
-		before, after := e.ObjectOld.(*corev1.Node), e.ObjectNew.(*corev1.Node)
-		return !slices.Equal(before.Status.Addresses, after.Status.Addresses) || !sameAnnotations(before, after)
+		before, after := e.ObjectOld, e.ObjectNew
+		return nodeaddr.ReportsOthers.Update(e) || !sameAnnotations(before, after)
 	},
 }
 
@@ -101,11 +107,11 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		return in, client.IgnoreNotFound(err)
 	}
 	in.Exists, in.Node = true, &node
-	for _, a := range node.Status.Addresses {
-		if addr, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
-			in.HostAddrs = append(in.HostAddrs, addr)
-		}
+	addresses, err := f.config.Addresses.Of(ctx, &node)
+	if err != nil {
+		return in, err //nolint:wrapcheck // it says what could not be read
 	}
+	in.HostAddrs, in.Refused = addresses.Internal, addresses.Refused
 	var join v1.Subnet
 	if err := r.Get(ctx, types.NamespacedName{Name: f.config.JoinSubnet}, &join); err != nil {
 		in.Shortage = fmt.Errorf("reading it: %w", err)
@@ -125,9 +131,11 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 	if !in.Exists {
 		if out.Programmed() {
 			f.pools.Release(PortName(key.Name))
+			f.told.Delete(key.Name)
 		}
 		return nil
 	}
+	f.tellRefused(in)
 	// In a new cluster nodes are there before the subnet is; its coming wakes them, and nobody has to hear of it.
 	if wrong := out.Problems.Blocking(); len(wrong) > 0 && !errors.IsNotFound(in.Shortage) {
 		f.config.Events.Eventf(in.Node, nil, "Warning", "AcquireAddressFailed", "Allocate", "%s", wrong)
@@ -135,6 +143,7 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 	if !out.Programmed() {
 		return nil
 	}
+	f.tell(in)
 	node := in.Node.DeepCopy()
 	if node.Annotations == nil {
 		node.Annotations = map[string]string{}
@@ -153,4 +162,24 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 		return fmt.Errorf("telling node %s its addresses: %w", key.Name, err)
 	}
 	return nil
+}
+
+// tell has those who read the accepted addresses of nodes look again when they are others than before.
+func (f *feature) tell(in In) {
+	if before, _ := f.told.Swap(in.Name, in.HostAddrs); before == nil || !slices.Equal(before.([]netip.Addr), in.HostAddrs) {
+		f.config.Addresses.Tell(in.Name)
+	}
+}
+
+// refusalsTold is how many refused addresses get an Event each: a node may report thousands.
+const refusalsTold = 5
+
+func (f *feature) tellRefused(in In) {
+	for i, r := range in.Refused {
+		if i == refusalsTold {
+			f.config.Events.Eventf(in.Node, nil, "Warning", "AddressRefused", "Accept", "and %d more InternalIPs", len(in.Refused)-i)
+			return
+		}
+		f.config.Events.Eventf(in.Node, nil, "Warning", "AddressRefused", "Accept", "InternalIP %s", r)
+	}
 }

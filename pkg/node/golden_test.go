@@ -10,9 +10,10 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(_ *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[node.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[node.In] {
 		pools := subnet.NewPools()
 		pools.Seeded()
-		return node.Feature(c, pools, node.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", Events: &c.Events})
+		_, addresses := reconciletest.Addresses(t, c, p)
+		return node.Feature(c, pools, node.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", Addresses: addresses, Events: &c.Events})
 	})
 }

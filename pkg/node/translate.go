@@ -3,13 +3,16 @@ package node
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -29,8 +32,9 @@ type In struct {
 	// Lease is the node's address there; the zero Lease while none could be had, and Shortage says why.
 	Lease    ipam.Lease
 	Shortage error
-	// HostAddrs are the InternalIPs of the Node.
+	// HostAddrs are the InternalIPs of the Node that are accepted as its own, Refused are the others.
 	HostAddrs []netip.Addr
+	Refused   []nodeaddr.Refusal
 }
 
 // Priorities of the router policies. They lie below subnet.localPolicyPriority, and a node's own address comes before
@@ -101,7 +105,7 @@ func (in In) addHostPolicies(want *ovs.Desired, own netip.Addr) {
 	family := subnet.Family(own)
 	want.Add(hostPolicy(in.Name, family), &nb.LogicalRouterPolicy{
 		Priority: hostPolicyPriority,
-		Match:    fmt.Sprintf("ip%s.dst == {%s} && pkt.mark[%d] == 0", family[1:], strings.Join(hosts, ", "), subnet.AnswerBit),
+		Match:    hostMatch(family, hosts),
 		Action:   nb.LogicalRouterPolicyActionReroute,
 		Nexthops: []string{own.String()},
 	}).In(ovs.RouterPolicies.Of(vpc.Router(in.Join.VPC)))
@@ -129,4 +133,30 @@ func (in In) hosts(own netip.Addr) []string {
 		}
 	}
 	return hosts
+}
+
+// hostMatch is the match of a host policy.
+func hostMatch(family string, hosts []string) string {
+	return fmt.Sprintf("ip%s.dst == {%s} && pkt.mark[%d] == 0", family[1:], strings.Join(hosts, ", "), subnet.AnswerBit)
+}
+
+// Holds tells by the rows in the database which addresses a node has: what a node has in force is not taken from it by
+// what another one reports later, nor by a restart.
+func Holds(db *engine.DB) func(node string, a netip.Addr) bool {
+	return func(node string, a netip.Addr) bool {
+		for _, row := range db.Owned(ovs.Owner{Feature: FeatureName, Key: node}) {
+			policy, ok := row.Model.(*nb.LogicalRouterPolicy)
+			if ok && row.Sym == hostPolicy(node, subnet.Family(a)) && slices.Contains(hostsOf(policy.Match), a.String()) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// hostsOf is the inverse of hostMatch.
+func hostsOf(match string) []string {
+	_, after, _ := strings.Cut(match, "{")
+	list, _, _ := strings.Cut(after, "}")
+	return strings.Split(list, ", ")
 }

@@ -20,9 +20,11 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
 )
 
 // Parts are what the features of policies work with.
@@ -31,6 +33,9 @@ type Parts struct {
 	Client client.Client
 	// Groups knows which pods a policy selects.
 	Groups *group.Registry
+	// Addresses and Pools know the addresses of nodes: their own, and those on the join subnet.
+	Addresses *nodeaddr.Judge
+	Pools     *subnet.Pools
 	// Events tells users what is wrong with a policy.
 	Events recorder.EventRecorder
 	// Kinds are the APIs, and Cache is where they are watched.
@@ -68,6 +73,7 @@ func (f *feature) feature() reconcile.Feature[In] {
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: f.Groups.Users(), Enqueue: f.enqueue(0)},
 			&reconcile.FeedSource{Feed: f.Groups.Counts(), Enqueue: f.enqueue(statusDelay)},
+			&reconcile.FeedSource{Feed: f.Addresses.Changed(), Enqueue: f.whenAddresses},
 			&reconcile.FeedSource{Feed: &f.waits.feed, Enqueue: reconcile.QueueAfter(statusDelay)},
 		},
 		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
@@ -106,10 +112,11 @@ var annotationsOfUsers = []string{
 	v1.AnnotationPolicyLog, v1.AnnotationPolicyLogActions, v1.AnnotationPolicyLogRate, v1.AnnotationPolicyEnforcement, v1.AnnotationPolicyFor,
 }
 
-// nodeChanged lets through nodes that come, go, or have other addresses or labels than before.
-var nodeChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+// nodeChanged lets through nodes that go or have other labels than before. Of their addresses, also when they come, the
+// feature of nodes tells.
+var nodeChanged = predicate.Funcs{CreateFunc: func(event.CreateEvent) bool { return false }, UpdateFunc: func(e event.UpdateEvent) bool {
 	before, after := e.ObjectOld.(*corev1.Node), e.ObjectNew.(*corev1.Node)
-	return !slices.Equal(before.Status.Addresses, after.Status.Addresses) ||
+	return nodeaddr.ReportsOthers.Update(e) ||
 		before.Annotations[v1.AnnotationIPAddress] != after.Annotations[v1.AnnotationIPAddress] || !maps.Equal(before.Labels, after.Labels)
 }}
 
@@ -126,6 +133,13 @@ func (f *feature) whenNode(ctx context.Context, _ client.Object) []ctrl.Request 
 		}
 	}
 	return out
+}
+
+// whenAddresses does the same when the accepted addresses of a node are others than before.
+func (f *feature) whenAddresses(queue workqueue.TypedRateLimitingInterface[ctrl.Request], _ string) {
+	for _, request := range f.whenNode(context.Background(), nil) {
+		queue.Add(request)
+	}
 }
 
 // speaksOfHosts says whether a policy's rows depend on the addresses of nodes.

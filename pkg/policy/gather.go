@@ -12,7 +12,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
-	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -35,7 +35,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	}
 	if speaksOfHosts(&in.Policy) {
 		var err error
-		if in.Hosts, err = hosts(ctx, r); err != nil {
+		if in.Hosts, err = f.hosts(ctx, r); err != nil {
 			return in, err
 		}
 	}
@@ -153,33 +153,34 @@ func admitNumbers(groups *group.Registry, owner ovs.Owner, base []group.Selector
 	return out, problems
 }
 
-// hosts are the addresses of all nodes that have one on the join subnet.
-func hosts(ctx context.Context, r client.Reader) ([]Host, error) {
-	var nodes corev1.NodeList
-	if err := r.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
+// hosts are the addresses of all nodes that have one on the join subnet: those that are accepted as theirs, and those that
+// the controller has given them. What a Node's annotations say, its kubelet may have written.
+func (f *feature) hosts(ctx context.Context, r client.Reader) ([]Host, error) {
+	if err := f.Pools.AwaitSeed(ctx); err != nil {
+		return nil, err //nolint:wrapcheck // it says what it waited for
+	}
+	var list corev1.NodeList
+	if err := r.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing nodes: %w", err)
 	}
 	var out []Host
-	for i := range nodes.Items {
-		node := &nodes.Items[i]
-		join, err := ipam.ParseAddrs(node.Annotations[v1.AnnotationIPAddress])
-		if err != nil {
-			continue // its own feature writes it anew
-		}
-		h := Host{Labels: node.Labels}
+	for i := range list.Items {
+		h := Host{Labels: list.Items[i].Labels}
+		_, join := f.Pools.Held(node.PortName(list.Items[i].Name))
 		for _, a := range []netip.Addr{join.V4, join.V6} {
 			if a.IsValid() {
 				h.Join = append(h.Join, a)
 			}
 		}
-		for _, a := range node.Status.Addresses {
-			if addr, err := netip.ParseAddr(a.Address); err == nil && addr.Zone() == "" {
-				h.Known = append(h.Known, addr.Unmap())
-			}
+		if len(h.Join) == 0 {
+			continue // its annotation will wake the policy
 		}
-		if len(h.Join) > 0 {
-			out = append(out, h)
+		addresses, err := f.Addresses.Of(ctx, &list.Items[i])
+		if err != nil {
+			return nil, err //nolint:wrapcheck // it says what could not be read
 		}
+		h.Known = append(addresses.Internal, addresses.External...)
+		out = append(out, h)
 	}
 	return out, nil
 }

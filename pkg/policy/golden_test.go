@@ -3,6 +3,7 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strconv"
 	"testing"
 
@@ -10,12 +11,16 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/policy"
 	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
+	"github.com/woven-cni/woven/pkg/subnet"
 )
 
 // The option kind says which policies of a page are looked at. On a page all pods have their ports, and join the groups that they are asked to.
@@ -29,7 +34,9 @@ func TestPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range policy.Features(policy.Parts{Client: c, Groups: groups, Events: &c.Events, Kinds: kinds}) {
+		_, addresses := reconciletest.Addresses(t, c, page)
+		parts := policy.Parts{Client: c, Groups: groups, Addresses: addresses, Pools: joined(t, page), Events: &c.Events, Kinds: kinds}
+		for _, f := range policy.Features(parts) {
 			if f.Name == page.Option("kind", policy.NetworkPolicyName) {
 				f.Gather = settling(t, c, groups, f.Gather)
 				return f
@@ -50,6 +57,28 @@ func limits(page reconciletest.Page) rules.Limits {
 		Rules: number("max-rules"), Groups: number("max-groups"), Networks: number("max-networks"), Ports: number("max-ports"),
 		LogRate: number("max-log-rate"),
 	}
+}
+
+// joined are pools that have given each node of a page the address that its annotations say.
+func joined(t *testing.T, page reconciletest.Page) *subnet.Pools {
+	t.Helper()
+	pools := subnet.NewPools()
+	for i, obj := range page.Objects {
+		n, ok := obj.(*corev1.Node)
+		if !ok {
+			continue
+		}
+		addrs, err := ipam.ParseAddrs(n.Annotations[v1.AnnotationIPAddress])
+		if err != nil {
+			t.Fatal(err)
+		}
+		join := subnet.Subnet{Name: "join", CIDRs: ipam.Prefixes{V4: netip.MustParsePrefix("100.64.0.0/16"), V6: netip.MustParsePrefix("fd00:100:64::/112")}}
+		if err := pools.Reserve(join, node.PortName(n.Name), ipam.Lease{Addrs: addrs, MAC: ipam.MAC{0x0a, 0x58, 0, 0, 0, byte(i)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pools.Seeded()
+	return pools
 }
 
 type gather = func(context.Context, client.Reader, types.NamespacedName) (policy.In, error)

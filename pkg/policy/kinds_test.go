@@ -10,6 +10,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/policy"
 	"github.com/woven-cni/woven/pkg/policy/rules"
 )
@@ -30,7 +31,7 @@ func TestKindsThatTheClusterLacks(t *testing.T) {
 	}
 	groups := group.NewRegistry()
 	groups.Seeded()
-	for _, f := range policy.Features(policy.Parts{Groups: groups, Kinds: kinds}) {
+	for _, f := range policy.Features(policy.Parts{Groups: groups, Addresses: &nodeaddr.Judge{}, Kinds: kinds}) {
 		if f.Name == policy.NetworkPolicyName {
 			if f.For == nil {
 				t.Error("NetworkPolicies are not watched")

@@ -3,18 +3,20 @@ package service
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -66,21 +68,23 @@ func asks(s *corev1.Service) []string {
 }
 
 // Feature is the Service feature. Index has to be called before.
-func Feature(r client.Reader, defaultVpc string) reconcile.Feature[In] {
-	f := &feature{reader: r, defaultVpc: defaultVpc}
+func Feature(r client.Reader, addresses *nodeaddr.Judge, defaultVpc string) reconcile.Feature[In] {
+	f := &feature{reader: r, addresses: addresses, defaultVpc: defaultVpc}
 	return reconcile.Feature[In]{
 		Name: FeatureName,
 		For:  &corev1.Service{},
 		Watches: []reconcile.Watch{
 			{Kind: &discoveryv1.EndpointSlice{}, Map: serviceOf},
-			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{hostChanged}},
+			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{placeChanged}},
 		},
+		Sources: []source.Source{&reconcile.FeedSource{Feed: addresses.Changed(), Enqueue: f.whenAddresses}},
 		Workers: 4, Gather: f.gather, Translate: Translate,
 	}
 }
 
 type feature struct {
 	reader     client.Reader
+	addresses  *nodeaddr.Judge
 	defaultVpc string
 }
 
@@ -93,22 +97,22 @@ func serviceOf(_ context.Context, obj client.Object) []ctrl.Request {
 	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
 }
 
-// hostChanged lets a node's coming and going through, and a change of its zone or its addresses.
-var hostChanged = predicate.Funcs{
+// placeChanged lets a node's coming and going through, and a change of its zone. Of its addresses the feature of nodes tells.
+var placeChanged = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
-		before, after := hostOf(e.ObjectOld.(*corev1.Node)), hostOf(e.ObjectNew.(*corev1.Node))
-		return before.Place != after.Place || !slices.Equal(before.Addrs, after.Addrs)
+		return placeOf(e.ObjectOld.(*corev1.Node)) != placeOf(e.ObjectNew.(*corev1.Node))
 	},
 }
 
-func hostOf(n *corev1.Node) Host {
-	h := Host{Place: Place{Node: n.Name, Zone: n.Labels[corev1.LabelTopologyZone]}}
-	for _, a := range n.Status.Addresses {
-		if addr, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
-			h.Addrs = append(h.Addrs, addr)
-		}
+func placeOf(n *corev1.Node) Place {
+	return Place{Node: n.Name, Zone: n.Labels[corev1.LabelTopologyZone]}
+}
+
+// whenAddresses looks again at what depends on the nodes when one of them has other addresses than before.
+func (f *feature) whenAddresses(queue workqueue.TypedRateLimitingInterface[ctrl.Request], _ string) {
+	for _, request := range f.dependents(context.Background(), nil) {
+		queue.Add(request)
 	}
-	return h
 }
 
 // dependents are the Services whose rows depend on the nodes.
@@ -144,11 +148,16 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		return in, err
 	}
 	var nodes corev1.NodeList
-	if err := r.List(ctx, &nodes); err != nil {
+	if err := r.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
 		return in, fmt.Errorf("listing nodes: %w", err)
 	}
 	for i := range nodes.Items {
-		in.Nodes = append(in.Nodes, hostOf(&nodes.Items[i]))
+		node := &nodes.Items[i]
+		addresses, err := f.addresses.Of(ctx, node)
+		if err != nil {
+			return in, err //nolint:wrapcheck // it says what could not be read
+		}
+		in.Nodes = append(in.Nodes, Host{Place: placeOf(node), Addrs: addresses.Internal})
 	}
 	return in, nil
 }

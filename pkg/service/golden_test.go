@@ -9,9 +9,10 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[service.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[service.In] {
 		index(t, c)
-		return service.Feature(c, "ovn-cluster")
+		_, addresses := reconciletest.Addresses(t, c, p)
+		return service.Feature(c, addresses, "ovn-cluster")
 	})
 }
 

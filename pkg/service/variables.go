@@ -52,7 +52,7 @@ func Variables(r client.Reader) reconcile.Feature[VariablesIn] {
 	return reconcile.Feature[VariablesIn]{
 		Name: VariablesFeatureName,
 		For:  &corev1.Node{},
-		When: hostChanged,
+		When: placeChanged,
 		Watches: []reconcile.Watch{
 			{Kind: &corev1.Service{}, Map: f.allNodes, When: []predicate.Predicate{asksForVariables}},
 			{Kind: &discoveryv1.EndpointSlice{}, Map: f.whenHinted, When: []predicate.Predicate{hintsChanged}},
@@ -117,7 +117,7 @@ func (f *variablesFeature) gather(ctx context.Context, r client.Reader, key type
 	if err := r.Get(ctx, key, &node); err != nil {
 		return in, client.IgnoreNotFound(err)
 	}
-	in.Exists, in.Place = true, hostOf(&node).Place
+	in.Exists, in.Place = true, placeOf(&node)
 	var asking corev1.ServiceList
 	if err := r.List(ctx, &asking, client.MatchingFields{asksIndex: asksVariables}); err != nil {
 		return in, fmt.Errorf("listing Services that have variables: %w", err)

@@ -6,15 +6,17 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
-	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/cidr"
+	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -26,23 +28,34 @@ type Config struct {
 	EnableLB bool
 	// ServicePrefixes are the cluster's Service addresses.
 	ServicePrefixes []netip.Prefix
+	// Ranges finds subnets by their ranges; Addresses knows those of nodes and of the API server.
+	Ranges    *cidr.Map
+	Addresses *nodeaddr.Judge
 }
 
 // statusDelay gathers the changes of a subnet's usage: a burst of a thousand pods costs a write a second, not a thousand.
 const statusDelay = time.Second
 
+// workers wait on the API server and the database nearly all the time.
+const workers = 8
+
 // Feature is the Subnet feature. It keeps pools in step with the specs.
 func Feature(c client.Client, pools *Pools, config Config) reconcile.Feature[In] {
-	f := &feature{client: c, pools: pools, config: config}
+	f := &feature{client: c, pools: pools, config: config, ranges: newRanges()}
 	return reconcile.Feature[In]{
 		Name: FeatureName,
 		For:  &v1.Subnet{},
 		When: predicate.GenerationChangedPredicate{}, // deletion that waits for a finalizer counts as a generation
 		Watches: []reconcile.Watch{
-			{Kind: &v1.Subnet{}, Map: f.rivals, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
-			{Kind: &corev1.Node{}, Map: f.refused, When: []predicate.Predicate{nodeAddressesChanged}},
+			{Kind: &corev1.Node{}, Map: f.whenNode, When: []predicate.Predicate{nodeaddr.ReportsOthers}},
+			{Kind: &discoveryv1.EndpointSlice{}, Map: f.whenAPIServer},
 		},
-		Sources:   []source.Source{&reconcile.FeedSource{Feed: &pools.changed, Enqueue: reconcile.QueueAfter(statusDelay)}},
+		Sources: []source.Source{
+			&reconcile.FeedSource{Feed: &pools.changed, Enqueue: reconcile.QueueAfter(statusDelay)},
+			&reconcile.FeedSource{Feed: &f.ranges.freed, Enqueue: reconcile.Queue},
+			&reconcile.FeedSource{Feed: config.Addresses.Changed(), Enqueue: f.whenAddresses},
+		},
+		Workers:   workers,
 		Gather:    f.gather,
 		Translate: Translate,
 		Report:    f.report,
@@ -53,62 +66,44 @@ type feature struct {
 	client client.Client
 	pools  *Pools
 	config Config
+	ranges *ranges
 }
 
-func (f *feature) vpcOf(s *v1.Subnet) string {
-	if s.Spec.Vpc == "" {
-		return f.config.DefaultVpc
-	}
-	return s.Spec.Vpc
+// whenNode are the refused subnets that want an address that a node reports, or reported.
+func (f *feature) whenNode(ctx context.Context, obj client.Object) []ctrl.Request {
+	return f.refused(ctx, nodeaddr.Reported(obj.(*corev1.Node)))
 }
 
-// rivals are the subnets that want a range of the one that changed: its going or shrinking may be what they wait for.
-func (f *feature) rivals(ctx context.Context, obj client.Object) []ctrl.Request {
-	subnet := obj.(*v1.Subnet)
-	cidrs, err := ipam.ParsePrefixes(subnet.Spec.CIDRBlock)
-	var list v1.SubnetList
-	if err != nil || f.client.List(ctx, &list) != nil {
-		return nil // the cache only fails to list while the manager stops
+// whenAPIServer are the refused subnets that want an address that the API server has, or had.
+func (f *feature) whenAPIServer(ctx context.Context, obj client.Object) []ctrl.Request {
+	return f.refused(ctx, nodeaddr.APIServerOf(obj))
+}
+
+// whenAddresses looks again at the refused subnets that want an address of a node whose accepted addresses are others
+// than before.
+func (f *feature) whenAddresses(queue workqueue.TypedRateLimitingInterface[ctrl.Request], node string) {
+	var obj corev1.Node
+	if f.client.Get(context.Background(), types.NamespacedName{Name: node}, &obj) != nil {
+		return // its going is an event of its own
 	}
+	for _, request := range f.whenNode(context.Background(), &obj) {
+		queue.Add(request)
+	}
+}
+
+// refused are the subnets that are not in force and want one of the addresses. Those in force keep their range whoever
+// comes to have an address in it.
+func (f *feature) refused(ctx context.Context, addresses []netip.Addr) []ctrl.Request {
 	var out []ctrl.Request
-	for i := range list.Items {
-		other := &list.Items[i]
-		theirs, err := ipam.ParsePrefixes(other.Spec.CIDRBlock)
-		refused := !v1.IsConditionTrue(other.Status.Conditions, v1.ConditionValidated)
-		if other.Name != subnet.Name && err == nil && (refused || theirs.Overlaps(cidrs)) {
-			out = append(out, reconcile.Request(other.Name))
+	for _, a := range addresses {
+		subnets, err := f.config.Ranges.Default(ctx, netip.PrefixFrom(a, a.BitLen()))
+		if err != nil {
+			return nil // the cache only fails to list while the manager stops
 		}
-	}
-	return out
-}
-
-// nodeAddressesChanged lets a node's coming and going through, and a change of its addresses.
-var nodeAddressesChanged = predicate.Funcs{
-	UpdateFunc: func(e event.UpdateEvent) bool {
-		before, after := e.ObjectOld.(*corev1.Node).Status.Addresses, e.ObjectNew.(*corev1.Node).Status.Addresses
-		if len(before) != len(after) {
-			return true
-		}
-		for i := range before {
-			if before[i] != after[i] {
-				return true
+		for _, s := range subnets {
+			if !cidr.InForce(s) {
+				out = append(out, reconcile.Request(s.Name))
 			}
-		}
-		return false
-	},
-}
-
-// refused are the subnets that are not in force: a node that goes may have been the reason. Those in force keep their
-// range when a node comes that lies within it; it is the node that is at fault then.
-func (f *feature) refused(ctx context.Context, _ client.Object) []ctrl.Request {
-	var list v1.SubnetList
-	if f.client.List(ctx, &list) != nil {
-		return nil // the cache only fails to list while the manager stops
-	}
-	var out []ctrl.Request
-	for i := range list.Items {
-		if !v1.IsConditionTrue(list.Items[i].Status.Conditions, v1.ConditionValidated) {
-			out = append(out, ctrl.Request{NamespacedName: types.NamespacedName{Name: list.Items[i].Name}})
 		}
 	}
 	return out

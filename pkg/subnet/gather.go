@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
-	"github.com/woven-cni/woven/pkg/ipam"
 )
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
@@ -27,93 +24,72 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		}
 		in.InUse = f.pools.InUse(subnet.Name)
 	}
-	var err error
-	if in.Taken, err = f.neighbours(ctx, r, &subnet); err != nil {
-		return in, err
-	}
-	if f.vpcOf(&subnet) != f.config.DefaultVpc {
-		return in, nil // nothing of the cluster's own is routed there
-	}
-	for _, p := range f.config.ServicePrefixes {
-		in.Taken = append(in.Taken, Taken{Prefix: p, Reason: v1.ReasonOverlap, Who: "the cluster's Service addresses"})
-	}
-	cluster, err := clusterAddrs(ctx, r)
-	in.Taken = append(in.Taken, cluster...)
-	return in, err
+	return in, f.judge(ctx, &in)
 }
 
-// neighbours are the ranges of the other subnets of the same Vpc that come before this one.
-func (f *feature) neighbours(ctx context.Context, r client.Reader, subnet *v1.Subnet) ([]Taken, error) {
-	var list v1.SubnetList
-	if err := r.List(ctx, &list); err != nil {
-		return nil, fmt.Errorf("listing subnets: %w", err)
-	}
-	var taken []Taken
-	for i := range list.Items {
-		other := &list.Items[i]
-		if other.Name == subnet.Name || f.vpcOf(other) != f.vpcOf(subnet) || !precedes(other, subnet) {
-			continue
+// judge finds what is in the way of a Subnet, and takes its ranges if nothing is.
+//
+// What the cluster has of its own is asked only of a spec that is not in force: an address that a node reports later, in
+// the middle of a Subnet, is the node's mistake, and must not take the Subnet down with all its pods.
+func (f *feature) judge(ctx context.Context, in *In) error {
+	c := claimOf(in.Subnet, f.config.Ranges.Vpc(in.Subnet))
+	if c.vpc == f.config.DefaultVpc && !c.inForce {
+		var err error
+		if in.Taken, err = f.clusterAddrs(ctx, c.prefixes); err != nil {
+			return err
 		}
-		cidrs, err := ipam.ParsePrefixes(other.Spec.CIDRBlock)
+	}
+	var others []*v1.Subnet
+	for _, p := range c.prefixes {
+		some, err := f.config.Ranges.Overlapping(ctx, c.vpc, p)
 		if err != nil {
-			continue // its own condition says so, and it holds no range
+			return err //nolint:wrapcheck // it says what could not be read
 		}
-		for _, p := range []netip.Prefix{cidrs.V4, cidrs.V6} {
-			if p.IsValid() {
-				taken = append(taken, Taken{Prefix: p, Reason: v1.ReasonOverlap, Who: fmt.Sprintf("%s of subnet %s", p, other.Name)})
-			}
-		}
+		others = append(others, some...)
 	}
-	return taken, nil
+	f.ranges.mu.Lock()
+	defer f.ranges.mu.Unlock()
+	inTheWay := f.ranges.inTheWay(c, others)
+	in.Taken = append(in.Taken, inTheWay...)
+	if _, problems := verdict(*in); len(problems.Blocking()) == 0 && !in.gone() {
+		f.ranges.take(c)
+	} else {
+		f.ranges.refuse(c, inTheWay)
+	}
+	return nil
 }
 
-// precedes says whether a has the better claim to a range that both want: the one in force as it reads now, and between
-// equals the older one. Thus an edit never takes a range from a subnet that works.
-func precedes(a, b *v1.Subnet) bool {
-	if inForce(a) != inForce(b) {
-		return inForce(a)
-	}
-	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.CreationTimestamp.Before(&b.CreationTimestamp)
-	}
-	return a.Name < b.Name
+// taken is a range of a Subnet, as it stands in another one's way.
+func taken(p netip.Prefix, subnet string) Taken {
+	return Taken{Prefix: p, Reason: v1.ReasonOverlap, Subnet: subnet, Who: fmt.Sprintf("%s of subnet %s", p, subnet)}
 }
 
-func inForce(s *v1.Subnet) bool {
-	c := v1.FindCondition(s.Status.Conditions, v1.ConditionProgrammed)
-	return c != nil && c.Status == "True" && c.ObservedGeneration == s.Generation
-}
-
-// clusterAddrs are the API server's and the nodes' own addresses: a subnet that holds one would cut the cluster off.
-func clusterAddrs(ctx context.Context, r client.Reader) ([]Taken, error) {
-	var taken []Taken
-	add := func(text, reason, who string) {
-		if a, err := netip.ParseAddr(text); err == nil {
-			taken = append(taken, Taken{Prefix: netip.PrefixFrom(a, a.BitLen()), Reason: reason, Who: who + " " + text})
-		}
+// clusterAddrs are the Services' ranges, and the API server's and the nodes' own addresses in some ranges: a subnet that
+// holds one would cut the cluster off.
+func (f *feature) clusterAddrs(ctx context.Context, within []netip.Prefix) ([]Taken, error) {
+	var out []Taken
+	for _, p := range f.config.ServicePrefixes {
+		out = append(out, Taken{Prefix: p, Reason: v1.ReasonOverlap, Who: "the cluster's Service addresses"})
 	}
-	var slices discoveryv1.EndpointSliceList
-	err := r.List(ctx, &slices, client.InNamespace(corev1.NamespaceDefault), client.MatchingLabels{discoveryv1.LabelServiceName: "kubernetes"})
+	servers, err := f.config.Addresses.APIServer(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing the API server's addresses: %w", err)
+		return nil, err //nolint:wrapcheck // it says what could not be read
 	}
-	for _, slice := range slices.Items {
-		for _, e := range slice.Endpoints {
-			for _, a := range e.Addresses {
-				add(a, v1.ReasonContainsAPIServer, "the API server's address")
-			}
+	for _, a := range servers {
+		out = append(out, Taken{
+			Prefix: netip.PrefixFrom(a, a.BitLen()), Reason: v1.ReasonContainsAPIServer, Who: "the API server's address " + a.String(),
+		})
+	}
+	for _, p := range within {
+		holders, err := f.config.Addresses.Within(ctx, p)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // it says what could not be read
+		}
+		for _, h := range holders {
+			out = append(out, Taken{
+				Prefix: netip.PrefixFrom(h.Address, h.Address.BitLen()), Reason: v1.ReasonOverlap, Who: fmt.Sprintf("node %s at %s", h.Node, h.Address),
+			})
 		}
 	}
-	var nodes corev1.NodeList
-	if err := r.List(ctx, &nodes); err != nil {
-		return nil, fmt.Errorf("listing nodes: %w", err)
-	}
-	for _, n := range nodes.Items {
-		for _, a := range n.Status.Addresses {
-			if a.Type == corev1.NodeInternalIP {
-				add(a.Address, v1.ReasonOverlap, "node "+n.Name+" at")
-			}
-		}
-	}
-	return taken, nil
+	return out, nil
 }

@@ -1,7 +1,6 @@
 package subnet_test
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -17,7 +16,7 @@ func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[subnet.In] {
 		config := subnet.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", EnableLB: p.Option("enable-lb", "true") == "true"}
 		if text := p.Option("service-cidr", ""); text != "" {
-			config.ServicePrefixes = []netip.Prefix{netip.MustParsePrefix(text)}
+			config.ServicePrefixes = reconciletest.Prefixes(t, text)
 		}
 		pools := subnet.NewPools()
 		for _, obj := range p.Objects {
@@ -27,6 +26,7 @@ func TestPages(t *testing.T) {
 			}
 		}
 		pools.Seeded()
+		config.Ranges, config.Addresses = reconciletest.Addresses(t, c, p)
 		return subnet.Feature(c, pools, config)
 	})
 }

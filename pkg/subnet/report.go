@@ -22,6 +22,7 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 	if in.Subnet == nil {
 		if out.Programmed() {
 			f.pools.Delete(key.Name)
+			f.ranges.settle(key.Name, "", nil)
 		}
 		return nil
 	}
@@ -30,21 +31,30 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 			return f.writeStatus(ctx, in, out)
 		}
 		f.pools.Delete(key.Name)
+		f.ranges.settle(key.Name, "", nil)
 		return f.release(ctx, in.Subnet)
 	}
-	if len(out.Problems.Blocking()) == 0 {
-		s, _ := Parse(in.Subnet, in.DefaultVpc)
-		f.pools.Set(s)
-		if err := f.normalise(ctx, in.Subnet, s); err != nil {
-			return err
-		}
+	if len(out.Problems.Blocking()) > 0 {
+		f.ranges.lose(in.Subnet)
+		return f.writeStatus(ctx, in, out)
+	}
+	s, _ := Parse(in.Subnet, in.DefaultVpc)
+	if out.Programmed() {
+		f.ranges.settle(s.Name, s.VPC, s.prefixes())
+	}
+	f.pools.Set(s)
+	var err error
+	if in.Subnet, err = f.normalise(ctx, in.Subnet, s); err != nil {
+		return err
 	}
 	return f.writeStatus(ctx, in, out)
 }
 
 // normalise writes the spec back as it is understood, as users of Kube-OVN expect to read it: defaults filled in, CIDRs
-// without host bits, IPv6 in lower case, the gateway among the excluded addresses.
-func (f *feature) normalise(ctx context.Context, was *v1.Subnet, s Subnet) error {
+// without host bits, IPv6 in lower case, the gateway among the excluded addresses. The result is the object as it reads
+// then: the status speaks of that, so that it need not be written again when the edit comes back as an event. If somebody
+// has edited the spec meanwhile, it is the object that was read.
+func (f *feature) normalise(ctx context.Context, was *v1.Subnet, s Subnet) (*v1.Subnet, error) {
 	subnet := was.DeepCopy()
 	spec := &subnet.Spec
 	spec.CIDRBlock, spec.Gateway, spec.Protocol, spec.Vpc = s.CIDRs.String(), s.Gateways.String(), s.protocol(), s.VPC
@@ -60,12 +70,16 @@ func (f *feature) normalise(ctx context.Context, was *v1.Subnet, s Subnet) error
 		controllerutil.AddFinalizer(subnet, v1.FinalizerKubeOVN)
 	}
 	if equality.Semantic.DeepEqual(spec, &was.Spec) && slices.Equal(subnet.Finalizers, was.Finalizers) {
-		return nil
+		return was, nil
 	}
+	wrote := spec.DeepCopy()
 	if err := f.client.Patch(ctx, subnet, client.MergeFrom(was)); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("normalising Subnet %s: %w", subnet.Name, err)
+		return was, fmt.Errorf("normalising Subnet %s: %w", subnet.Name, err)
 	}
-	return nil
+	if !equality.Semantic.DeepEqual(&subnet.Spec, wrote) || subnet.Generation > was.Generation+1 {
+		return was, nil
+	}
+	return subnet, nil
 }
 
 // release lets the object go. The finalizer stands for the pods that have addresses of the subnet, not for its rows.

@@ -40,6 +40,8 @@ type Taken struct {
 	Reason string
 	// Who completes "overlaps …" in the condition's message.
 	Who string
+	// Subnet is the name of the one that has the range; "" when it is no Subnet's.
+	Subnet string
 }
 
 // localPolicyPriority is above every policy that sends traffic out by a node: what goes to a subnet stays in OVN.
@@ -51,10 +53,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	if in.Subnet == nil || in.gone() {
 		return want, nil
 	}
-	s, problems := Parse(in.Subnet, in.DefaultVpc)
-	if len(problems.Blocking()) == 0 {
-		s.refuseTaken(in.Taken, &problems)
-	}
+	s, problems := verdict(in)
 	if len(problems.Blocking()) > 0 {
 		return want, problems
 	}
@@ -84,6 +83,15 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 		}
 	}
 	return want, problems
+}
+
+// verdict reads the spec, alone and beside what is taken.
+func verdict(in In) (Subnet, reconcile.Problems) {
+	s, problems := Parse(in.Subnet, in.DefaultVpc)
+	if len(problems.Blocking()) == 0 {
+		s.refuseTaken(in.Taken, &problems)
+	}
+	return s, problems
 }
 
 // AnswerBit is the bit of pkt.mark that says that a packet answers a call, as far as conntrack on the pod's switch knows.

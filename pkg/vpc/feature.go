@@ -12,6 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
@@ -29,7 +30,7 @@ func Feature(c client.Client, d Defaults) reconcile.Feature[In] {
 		Name:      FeatureName,
 		For:       &v1.Vpc{},
 		When:      predicate.GenerationChangedPredicate{},
-		Watches:   []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.vpcOf}},
+		Watches:   []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.vpcOf, When: []predicate.Predicate{subnetsChanged}}},
 		Gather:    f.gather,
 		Translate: Translate,
 		Report:    f.report,
@@ -40,6 +41,13 @@ type feature struct {
 	client   client.Client
 	defaults Defaults
 }
+
+// subnetsChanged lets Subnets through that come, go or are edited, and drops the news of their usage: with pods coming and
+// going there is one a second from each.
+var subnetsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, after := &e.ObjectOld.(*v1.Subnet).Spec, &e.ObjectNew.(*v1.Subnet).Spec
+	return before.Vpc != after.Vpc || before.CIDRBlock != after.CIDRBlock || before.Gateway != after.Gateway
+}}
 
 // vpcOf is the Vpc that a Subnet is in: its status lists the Subnet.
 func (f *feature) vpcOf(_ context.Context, obj client.Object) []ctrl.Request {
@@ -58,7 +66,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	}
 	in.Vpc = &vpc
 	var subnets v1.SubnetList
-	if err := r.List(ctx, &subnets); err != nil {
+	if err := r.List(ctx, &subnets, client.UnsafeDisableDeepCopy); err != nil {
 		return in, fmt.Errorf("listing subnets: %w", err)
 	}
 	for i := range subnets.Items {

@@ -32,6 +32,7 @@ type Cluster struct {
 
 	scheme  *runtime.Scheme
 	builder *fake.ClientBuilder
+	writes  sync.Map // string -> *atomic.Int64: how often objects of a kind were written
 	lacks   sync.Map // schema.GroupKind -> true: what the API does not have yet
 }
 

@@ -163,6 +163,7 @@ func (c *Cluster) Delete(ctx context.Context, obj client.Object, opts ...client.
 // deletion that has to wait, count as a generation.
 func (c *Cluster) counted(ctx context.Context, obj client.Object, write func() error) error {
 	before := c.look(ctx, obj)
+	c.count(obj)
 	if err := write(); err != nil {
 		return err
 	}
@@ -175,6 +176,8 @@ func (c *Cluster) counted(ctx context.Context, obj client.Object, write func() e
 		}
 		after.SetGeneration(before.GetGeneration() + 1)
 		if err := c.WithWatch.Update(ctx, after); !apierrors.IsConflict(err) {
+			obj.SetGeneration(after.GetGeneration())
+			obj.SetResourceVersion(after.GetResourceVersion())
 			return client.IgnoreNotFound(err)
 		}
 	}

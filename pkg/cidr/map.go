@@ -1,0 +1,115 @@
+package cidr
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+)
+
+// exactIndex finds the Subnets of a Vpc that have a range, withinIndex those that have a range within one.
+const (
+	exactIndex  = "cidr"
+	withinIndex = "cidr-within"
+)
+
+// Map finds Subnets by range.
+type Map struct {
+	reader     client.Reader
+	defaultVpc string
+}
+
+// NewMap makes a Map and its indexes. Subnets that name no Vpc are in defaultVpc.
+func NewMap(ctx context.Context, r client.Reader, indexer client.FieldIndexer, defaultVpc string) (*Map, error) {
+	m := &Map{reader: r, defaultVpc: defaultVpc}
+	for name, keys := range map[string]func(netip.Prefix) []netip.Prefix{
+		exactIndex:  func(p netip.Prefix) []netip.Prefix { return []netip.Prefix{p.Masked()} },
+		withinIndex: Keys,
+	} {
+		err := indexer.IndexField(ctx, &v1.Subnet{}, name, func(obj client.Object) []string {
+			var out []string
+			for _, p := range Of(obj.(*v1.Subnet)) {
+				for _, key := range keys(p) {
+					out = append(out, m.key(m.Vpc(obj.(*v1.Subnet)), key))
+				}
+			}
+			return out
+		})
+		if err != nil {
+			return nil, fmt.Errorf("indexing subnets by range: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// Of are the ranges that a Subnet's spec asks for; none when they cannot be read.
+func Of(s *v1.Subnet) []netip.Prefix {
+	cidrs, err := ipam.ParsePrefixes(s.Spec.CIDRBlock)
+	if err != nil {
+		return nil
+	}
+	var out []netip.Prefix
+	for _, p := range []netip.Prefix{cidrs.V4, cidrs.V6} {
+		if p.IsValid() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// InForce says whether the spec of a Subnet, as it reads now, was accepted. It is in the object's status, so a restart
+// of the controller does not forget it, nor that the database was away meanwhile.
+func InForce(s *v1.Subnet) bool {
+	for _, kind := range []v1.ConditionType{v1.ConditionValidated, v1.ConditionProgrammed} {
+		c := v1.FindCondition(s.Status.Conditions, kind)
+		if c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.Generation {
+			return true
+		}
+	}
+	return false
+}
+
+// Vpc is the Vpc that a Subnet is in.
+func (m *Map) Vpc(s *v1.Subnet) string {
+	if s.Spec.Vpc == "" {
+		return m.defaultVpc
+	}
+	return s.Spec.Vpc
+}
+
+// Default are the Subnets of the default Vpc that ask for an address of p. They are the cache's own: read them only.
+func (m *Map) Default(ctx context.Context, p netip.Prefix) ([]*v1.Subnet, error) {
+	return m.Overlapping(ctx, m.defaultVpc, p)
+}
+
+// Overlapping are the Subnets of a Vpc that ask for an address of p, each once. They are the cache's own: read them only.
+func (m *Map) Overlapping(ctx context.Context, vpc string, p netip.Prefix) ([]*v1.Subnet, error) {
+	var out []*v1.Subnet
+	seen := map[string]bool{}
+	find := func(index string, keys []netip.Prefix) error {
+		for _, key := range keys {
+			var list v1.SubnetList
+			if err := m.reader.List(ctx, &list, client.MatchingFields{index: m.key(vpc, key)}, client.UnsafeDisableDeepCopy); err != nil {
+				return fmt.Errorf("listing the subnets at %s: %w", p, err)
+			}
+			for i := range list.Items {
+				if s := &list.Items[i]; !seen[s.Name] {
+					seen[s.Name] = true
+					out = append(out, s)
+				}
+			}
+		}
+		return nil
+	}
+	if err := find(exactIndex, around(p)); err != nil {
+		return nil, err
+	}
+	return out, find(withinIndex, Cut(p))
+}
+
+func (m *Map) key(vpc string, p netip.Prefix) string { return vpc + " " + p.String() }

@@ -1,0 +1,162 @@
+package subnet
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/cidr"
+	"github.com/woven-cni/woven/pkg/reconcile"
+)
+
+// ranges remembers which ranges this process has let Subnets have, so that two new ones that overlap, judged at the same
+// moment, are never both in force: what the cache says of their status is older than the verdicts. After a restart the
+// status of each Subnet says what it has.
+type ranges struct {
+	mu sync.Mutex // held from the look at others until the verdict is on record; never across I/O
+	// held are the ranges of each Subnet: those of its rows, and those that it is about to have.
+	held map[string][]held
+	// refused are, for each Subnet that was in the way, those that wanted its range.
+	refused map[string]map[string][]netip.Prefix
+	// lost are the generations of Subnets that were refused: their status says so a moment later.
+	lost map[string]int64
+	// freed delivers those who wanted a range that is free now.
+	freed reconcile.Feed
+}
+
+// held is a range in a Vpc.
+type held struct {
+	vpc    string
+	prefix netip.Prefix
+}
+
+func newRanges() *ranges {
+	return &ranges{held: map[string][]held{}, refused: map[string]map[string][]netip.Prefix{}, lost: map[string]int64{}}
+}
+
+// claim is what a Subnet asks for.
+type claim struct {
+	name, vpc string
+	prefixes  []netip.Prefix
+	created   time.Time
+	inForce   bool
+}
+
+func claimOf(s *v1.Subnet, vpc string) claim {
+	return claim{name: s.Name, vpc: vpc, prefixes: cidr.Of(s), created: s.CreationTimestamp.Time, inForce: cidr.InForce(s)}
+}
+
+// inTheWay are the Subnets that come before this one at its ranges: those that have them, here or by their status, and
+// of several that nobody has judged yet the oldest. One that was refused is in nobody's way. What this process has let
+// others have is a short list to go through: a thousand Subnets take some microseconds.
+func (r *ranges) inTheWay(c claim, others []*v1.Subnet) []Taken {
+	var out []Taken
+	add := func(name string, theirs netip.Prefix) {
+		if t := taken(theirs, name); !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	for _, p := range c.prefixes {
+		has := slices.Contains(r.held[c.name], held{c.vpc, p})
+		for name, all := range r.held {
+			for _, h := range all {
+				if name != c.name && h.vpc == c.vpc && h.prefix.Overlaps(p) {
+					add(name, h.prefix)
+				}
+			}
+		}
+		for _, other := range others {
+			if has || other.Name == c.name || !precedes(claimOf(other, c.vpc), c) || r.refusedNow(other) {
+				continue
+			}
+			for _, theirs := range cidr.Of(other) {
+				if theirs.Overlaps(p) {
+					add(other.Name, theirs)
+				}
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Taken) int { return a.Prefix.Compare(b.Prefix) })
+	return out
+}
+
+// precedes says whether a has the better claim to a range that both want: the one in force as it reads now, and between
+// equals the older one. Thus an edit never takes a range from a subnet that works.
+func precedes(a, b claim) bool {
+	if a.inForce != b.inForce {
+		return a.inForce
+	}
+	if !a.created.Equal(b.created) {
+		return a.created.Before(b.created)
+	}
+	return a.name < b.name
+}
+
+// refusedNow says whether the spec of a Subnet, as it reads now, was refused.
+func (r *ranges) refusedNow(s *v1.Subnet) bool {
+	if generation, lost := r.lost[s.Name]; lost && generation == s.Generation {
+		return true
+	}
+	c := v1.FindCondition(s.Status.Conditions, v1.ConditionValidated)
+	return c != nil && c.Status == metav1.ConditionFalse && c.ObservedGeneration == s.Generation
+}
+
+// take writes down that a Subnet is about to have ranges beside those that it has.
+func (r *ranges) take(c claim) {
+	delete(r.lost, c.name)
+	for _, p := range c.prefixes {
+		if h := (held{c.vpc, p}); !slices.Contains(r.held[c.name], h) {
+			r.held[c.name] = append(r.held[c.name], h)
+		}
+	}
+}
+
+// refuse writes down who waits for the ranges of those in the way.
+func (r *ranges) refuse(c claim, inTheWay []Taken) {
+	for _, t := range inTheWay {
+		if r.refused[t.Subnet] == nil {
+			r.refused[t.Subnet] = map[string][]netip.Prefix{}
+		}
+		r.refused[t.Subnet][c.name] = c.prefixes
+	}
+}
+
+// settle writes down the ranges that a Subnet's rows have after all, and wakes those that waited for others.
+func (r *ranges) settle(name, vpc string, prefixes []netip.Prefix) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held[name] = nil
+	r.take(claim{name: name, vpc: vpc, prefixes: prefixes})
+	if len(prefixes) == 0 {
+		delete(r.held, name)
+	}
+	r.wake(name)
+}
+
+// wake lets those look again at whose ranges a Subnet is not, or no more.
+func (r *ranges) wake(name string) {
+	for waiting, wants := range r.refused[name] {
+		has := slices.ContainsFunc(r.held[name], func(h held) bool {
+			return slices.ContainsFunc(wants, func(p netip.Prefix) bool { return h.prefix.Overlaps(p) })
+		})
+		if !has {
+			delete(r.refused[name], waiting)
+			r.freed.Add(waiting)
+		}
+	}
+	if len(r.refused[name]) == 0 {
+		delete(r.refused, name)
+	}
+}
+
+// lose writes down that a Subnet is refused: it keeps the ranges of its rows and is in the way at no others.
+func (r *ranges) lose(s *v1.Subnet) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost[s.Name] = s.Generation
+	r.wake(s.Name)
+}
