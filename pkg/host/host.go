@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -100,30 +102,39 @@ func (h *Host) wake() {
 }
 
 // SetNode takes in the Node object.
-func (h *Host) SetNode(node Node) { h.update(func(in *inputs) { in.node = node }) }
+func (h *Host) SetNode(node Node) {
+	h.update(func(in inputs) bool { return reflect.DeepEqual(in.node, node) }, func(in *inputs) { in.node = node })
+}
 
 // SetRemotes takes in where the southbound database is: "tcp:address:port" each.
 func (h *Host) SetRemotes(remotes []string) {
 	slices.Sort(remotes)
-	h.update(func(in *inputs) { in.remotes = remotes })
+	h.update(func(in inputs) bool { return slices.Equal(in.remotes, remotes) }, func(in *inputs) { in.remotes = remotes })
 }
 
 // SetSubnet takes in a subnet. A change that the controller refused leaves what was accepted before: a typo must not
 // take the network down.
 func (h *Host) SetSubnet(subnet Subnet) {
-	h.update(func(in *inputs) {
-		if before, known := in.subnets[subnet.Name]; known && len(subnet.CIDRs) == 0 && len(before.CIDRs) > 0 {
-			return
-		}
-		in.subnets[subnet.Name] = subnet
-	})
+	h.update(func(in inputs) bool {
+		before, known := in.subnets[subnet.Name]
+		refused := len(subnet.CIDRs) == 0 && len(before.CIDRs) > 0
+		return known && (refused || reflect.DeepEqual(before, subnet))
+	}, func(in *inputs) { in.subnets[subnet.Name] = subnet })
 }
 
 // DeleteSubnet takes in that a subnet is gone.
-func (h *Host) DeleteSubnet(name string) { h.update(func(in *inputs) { delete(in.subnets, name) }) }
+func (h *Host) DeleteSubnet(name string) {
+	h.update(func(in inputs) bool { _, known := in.subnets[name]; return !known }, func(in *inputs) { delete(in.subnets, name) })
+}
 
-func (h *Host) update(change func(*inputs)) {
+// update takes a change in. Most events of the cluster change nothing that a node reads, such as how many addresses of a
+// Subnet are in use, once a second while pods come and go anywhere: they do not wake the node.
+func (h *Host) update(same func(inputs) bool, change func(*inputs)) {
 	h.mu.Lock()
+	if same(h.inputs) {
+		h.mu.Unlock()
+		return
+	}
 	change(&h.inputs)
 	h.mu.Unlock()
 	h.wake()
@@ -133,10 +144,7 @@ func (h *Host) snapshot() inputs {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	in := h.inputs
-	in.subnets = make(map[string]Subnet, len(h.inputs.subnets))
-	for name, subnet := range h.inputs.subnets {
-		in.subnets[name] = subnet
-	}
+	in.subnets = maps.Clone(h.inputs.subnets)
 	return in
 }
 

@@ -135,6 +135,8 @@ func whole() kernel.State {
 			nicName:              nil,
 		},
 		Routes: []kernel.Route{
+			kernel.Connected(kernel.NodeInterface, cidrs("100.64.0.2/16")[0]),
+			kernel.Connected(kernel.NodeInterface, cidrs("fd00:100:64::2/64")[0]),
 			{Dst: cidrs("10.16.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol},
 			{Dst: cidrs("fd00:10:16::/64")[0], Gateway: netip.MustParseAddr("fd00:100:64::1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol},
 			{Dst: cidrs("192.0.2.0/24")[0], Gateway: netip.MustParseAddr("172.30.0.254"), Link: "br-eth1", Protocol: 3},
@@ -177,6 +179,9 @@ func TestNodeComesUpAndHeals(t *testing.T) {
 	for name, tamper := range map[string][]string{
 		"an address deleted":   {"ip", "addr", "del", "100.64.0.2/16", "dev", kernel.NodeInterface},
 		"a route deleted":      {"ip", "route", "del", "10.16.0.0/16"},
+		"the join's route":     {"ip", "route", "del", "100.64.0.0/16", "dev", kernel.NodeInterface},
+		"all routes":           {"ip", "route", "flush", "dev", kernel.NodeInterface},
+		"all routes of IPv6":   {"ip", "-6", "route", "flush", "dev", kernel.NodeInterface, "root", "fd00::/8"},
 		"a link down":          {"ip", "link", "set", kernel.NodeInterface, "down"},
 		"the bridge's address": {"ip", "addr", "flush", "dev", "br-eth1"},
 		"an address too many":  {"ip", "addr", "add", "100.64.9.9/16", "dev", kernel.NodeInterface},
@@ -301,6 +306,46 @@ func TestDatabases(t *testing.T) {
 	}
 	if have := databases(nil, &vsdb.Root{}); len(have) > 0 {
 		t.Errorf("of nothing: %v", have)
+	}
+}
+
+// TestNewsThatAreNoneWakeNobody: a Subnet's usage changes once a second while pods come and go anywhere.
+func TestNewsThatAreNoneWakeNobody(t *testing.T) {
+	log := testr.New(t)
+	h := New(Config{NodeName: "node1"}, vsdb.New("unix:/nowhere", log), log)
+	woken := func() bool {
+		select {
+		case <-h.dirty:
+			return true
+		default:
+			return false
+		}
+	}
+	web := Subnet{Name: "web", Routed: true, CIDRs: cidrs("10.30.0.0/24")}
+	refused := Subnet{Name: "web", Routed: true}
+	moved := Subnet{Name: "web", Routed: true, CIDRs: cidrs("10.31.0.0/24")}
+	other := node1()
+	other.Join.Gateways = other.Join.Gateways[:1]
+	for _, news := range []struct {
+		what string
+		tell func()
+		want bool
+	}{
+		{"a subnet comes", func() { h.SetSubnet(web) }, true},
+		{"its usage changes", func() { h.SetSubnet(web) }, false},
+		{"an edit is refused", func() { h.SetSubnet(refused) }, false},
+		{"it moves", func() { h.SetSubnet(moved) }, true},
+		{"it goes", func() { h.DeleteSubnet("web") }, true},
+		{"it goes again", func() { h.DeleteSubnet("web") }, false},
+		{"the node comes", func() { h.SetNode(node1()) }, true},
+		{"its heart beats", func() { h.SetNode(node1()) }, false},
+		{"it is told something else", func() { h.SetNode(other) }, true},
+		{"the database comes", func() { h.SetRemotes([]string{"tcp:b:1", "tcp:a:1"}) }, true},
+		{"it is listed in another order", func() { h.SetRemotes([]string{"tcp:a:1", "tcp:b:1"}) }, false},
+	} {
+		if news.tell(); woken() != news.want {
+			t.Errorf("%s: the node is woken: %t, want %t", news.what, !news.want, news.want)
+		}
 	}
 }
 

@@ -150,6 +150,12 @@ func (h *Host) desired(in inputs, t tunnel) kernel.State {
 		want.Addresses[t.bridge] = t.saved.Addresses
 		want.Routes = append(want.Routes, t.saved.routesOver(t.bridge)...)
 	}
+	for _, address := range in.node.Join.Addresses {
+		// The kernel makes these with the address and never again, while the gateways of all other routes are behind them.
+		if !address.IsSingleIP() {
+			want.Routes = append(want.Routes, kernel.Connected(kernel.NodeInterface, address))
+		}
+	}
 	all, natted, routed := in.clusterCIDRs()
 	for _, cidr := range routed {
 		i := slices.IndexFunc(in.node.Join.Gateways, func(g netip.Addr) bool { return g.Is4() == cidr.Addr().Is4() })

@@ -49,7 +49,7 @@ func Observe(want State) (State, error) {
 		}
 	}
 	var err error
-	if have.Routes, err = Routes(names); err != nil {
+	if have.Routes, err = routes(names, true); err != nil {
 		return have, err
 	}
 	have.Netfilter, err = observeNetfilter()
@@ -73,7 +73,9 @@ func Addresses(link netlink.Link) ([]netip.Prefix, error) {
 
 // Routes lists the routes of the main table that are ours or that lead over some links, but for those that the kernel
 // makes by itself.
-func Routes(names map[int]string) ([]Route, error) {
+func Routes(names map[int]string) ([]Route, error) { return routes(names, false) }
+
+func routes(names map[int]string, connected bool) ([]Route, error) {
 	list, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("listing routes: %w", err)
@@ -82,7 +84,7 @@ func Routes(names map[int]string) ([]Route, error) {
 	for _, route := range list {
 		name, known := names[route.LinkIndex]
 		ours := route.Protocol == Protocol
-		if !known && !ours || route.Protocol == unix.RTPROT_KERNEL || route.Dst == nil || route.Type != unix.RTN_UNICAST {
+		if !known && !ours || route.Protocol == unix.RTPROT_KERNEL && !connected || route.Dst == nil || route.Type != unix.RTN_UNICAST {
 			continue
 		}
 		entry := Route{

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // NodeInterface is the node's own interface on the join subnet.
@@ -37,6 +39,29 @@ type Route struct {
 	Metric   int          `json:"metric,omitempty"`
 	Protocol int          `json:"proto,omitempty"`
 }
+
+// Connected is the route that the kernel makes by itself to the network of a link's address.
+func Connected(link string, address netip.Prefix) Route {
+	r := Route{Dst: address.Masked(), Link: link, Protocol: unix.RTPROT_KERNEL}
+	if address.Addr().Is4() {
+		r.Source = address.Addr()
+	} else {
+		r.Metric = connectedMetric6
+	}
+	return r
+}
+
+// madeBy says whether a route does what r is to do. Of one that the kernel makes it has to lead to the same place, and no
+// more: kernels differ in what else they write into it, and to put back what is there would wake us again.
+func (r Route) madeBy(is Route) bool {
+	if r.Protocol == unix.RTPROT_KERNEL {
+		return r.Dst == is.Dst && r.Link == is.Link && !is.Gateway.IsValid()
+	}
+	return r == is
+}
+
+// connectedMetric6 is the metric that the kernel gives such a route in IPv6.
+const connectedMetric6 = 256
 
 func (r Route) String() string {
 	text := r.Dst.String()
@@ -134,7 +159,7 @@ func diffRoutes(plan *Plan, want, have State) {
 			continue
 		}
 		kept[route.Dst] = true
-		if !slices.Contains(have.Routes, route) {
+		if !slices.ContainsFunc(have.Routes, route.madeBy) {
 			plan.RoutesAdd = append(plan.RoutesAdd, route)
 		}
 	}
