@@ -13,6 +13,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/node"
+	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -179,7 +180,7 @@ func (f *feature) hosts(ctx context.Context, r client.Reader) ([]Host, error) {
 		if err != nil {
 			return nil, err //nolint:wrapcheck // it says what could not be read
 		}
-		h.Known = append(addresses.Internal, addresses.External...)
+		h.Known, h.Reported = append(addresses.Internal, addresses.External...), nodeaddr.Reported(&list.Items[i])
 		out = append(out, h)
 	}
 	return out, nil

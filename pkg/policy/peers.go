@@ -96,9 +96,9 @@ func (t *translation) addresses(w way, r rules.Rule) []netip.Prefix {
 	}
 	networks := peers.Networks
 	if networks.HasExceptions() {
-		hosts := make([][]netip.Addr, len(t.Hosts))
+		hosts := make([]rules.Host, len(t.Hosts))
 		for i, h := range t.Hosts {
-			hosts[i] = slices.Concat(h.Known, h.Join)
+			hosts[i] = rules.Host{Names: h.Reported, Addresses: slices.Concat(h.Known, h.Join)}
 		}
 		networks = networks.Excepting(hosts)
 	}

@@ -41,8 +41,11 @@ type In struct {
 // Host is a node.
 type Host struct {
 	Labels map[string]string
-	// Known are the addresses that users know it by, Join those on the join subnet.
+	// Known are the addresses that are accepted as the node's, Join those on the join subnet.
 	Known, Join []netip.Addr
+	// Reported are all addresses that the node claims. Who excepts one of them means the node, and keeps the addresses out that
+	// the node really has; nobody is let in by what a node claims.
+	Reported []netip.Addr
 }
 
 // Translate makes the rows of one policy.

@@ -50,17 +50,24 @@ func (n Networks) Prefixes() []netip.Prefix {
 	return out
 }
 
+// Host is a machine as exceptions see it.
+type Host struct {
+	// Names are the addresses by which an exception may mean the host, and Addresses are those that the host has. A name need
+	// not be the host's own: the public address of a gateway in front of the host is one.
+	Names, Addresses []netip.Addr
+}
+
 // Excepting is the networks with wider exceptions: where the exceptions of a block name an address of a host, they mean all
 // addresses of that host. Who writes an exception knows a host by one of them.
-func (n Networks) Excepting(hosts [][]netip.Addr) Networks {
+func (n Networks) Excepting(hosts []Host) Networks {
 	var joined netipx.IPSetBuilder
 	joined.AddSet(n.whole)
 	changed := false
 	for _, p := range n.pieces {
 		var out []netip.Addr
-		for _, addresses := range hosts {
-			if slices.ContainsFunc(addresses, p.except.Contains) {
-				out = append(out, addresses...)
+		for _, h := range hosts {
+			if slices.ContainsFunc(h.Names, p.except.Contains) || slices.ContainsFunc(h.Addresses, p.except.Contains) {
+				out = append(out, h.Addresses...)
 			}
 		}
 		if !slices.ContainsFunc(out, p.left.Contains) {
