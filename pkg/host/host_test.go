@@ -265,7 +265,8 @@ func TestAnotherTunnelInterfaceIsChosen(t *testing.T) {
 	want.Addresses = map[string][]netip.Prefix{
 		kernel.NodeInterface: want.Addresses[kernel.NodeInterface], "br-eth2": cidrs("172.29.0.1/24"), "eth2": nil, nicName: cidrs("172.30.0.1/24"),
 	}
-	want.Routes[2].Link = nicName
+	saved := slices.IndexFunc(want.Routes, func(r kernel.Route) bool { return r.Link == "br-eth1" })
+	want.Routes[saved].Link = nicName
 	r.has("eth2 carries tunnels, and eth1 has its own back", want)
 }
 

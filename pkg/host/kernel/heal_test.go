@@ -37,7 +37,7 @@ func TestHeals(t *testing.T) {
 		t.Helper()
 		have, err := Observe(want)
 		hosttest.Must(t, err)
-		have.NAT = want.NAT
+		have.Netfilter = want.Netfilter
 		return Diff(want, have)
 	}
 	hosttest.Must(t, Apply(look()))
