@@ -39,7 +39,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		return err
 	}
 	addresses, err := nodeaddr.New(ctx, c, mgr.GetFieldIndexer(), ranges, nodeaddr.Config{
-		Networks: parsePrefixes(o.NodeNetworks), Services: o.ServicePrefixes(), Holds: node.Holds(db),
+		Networks: parsePrefixes(o.NodeNetworks), Services: o.ServicePrefixes(), ControlPlane: splitList(o.ControlPlaneNodes), Holds: node.Holds(db),
 	})
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@ type Options struct {
 	ServiceCIDR string
 	// NodeNetworks are where nodes have their addresses: ranges with commas between.
 	NodeNetworks string
+	// ControlPlaneNodes may have the API server's address: names of nodes with commas between.
+	ControlPlaneNodes string
 	// EnableLB gives Subnets that do not say otherwise the Vpc's Services.
 	EnableLB bool
 	// PolicyLimits bound each NetworkPolicy, and NamespaceGroups those of one namespace together.
@@ -56,6 +58,8 @@ func (o *Options) AddFlags(fs *flag.FlagSet) {
 	fs.StringVar(&o.ServiceCIDR, "service-cluster-ip-range", "10.96.0.0/12", "addresses of Services, one range of each family with a comma between")
 	fs.StringVar(&o.NodeNetworks, "node-networks", nodeaddr.DefaultNetworks,
 		"where nodes have their InternalIPs, ranges with commas between; what a node reports outside of them does not count")
+	fs.StringVar(&o.ControlPlaneNodes, "control-plane-nodes", "",
+		"nodes that may have the API server's address, with commas between, beside those labelled node-role.kubernetes.io/control-plane")
 	fs.BoolVar(&o.EnableLB, "enable-lb", true, "give Subnets the Services of their Vpc unless they say otherwise")
 	fs.IntVar(&o.PolicyLimits.Rules, "policy-max-rules", 1000, "rules that a NetworkPolicy may have; 0 is no bound, here and below")
 	fs.IntVar(&o.PolicyLimits.Groups, "policy-max-groups", 128, "ways in which a NetworkPolicy may select pods, its own among them")

@@ -32,6 +32,9 @@ const (
 type Config struct {
 	// Networks are where nodes have their addresses, Services is where Services have theirs.
 	Networks, Services []netip.Prefix
+	// ControlPlane are the names of nodes that may have the API server's address, beside those with the label of the control
+	// plane.
+	ControlPlane []string
 	// Holds says whether a node has rows with an address already; nil where there are no rows. Of two nodes that report one
 	// address, the one that has it keeps it.
 	Holds func(node string, a netip.Addr) bool
@@ -139,14 +142,15 @@ func (j *Judge) askSubnets(ctx context.Context, _ *corev1.Node, a netip.Addr) (w
 // askAPIServer refuses the API server's address to all but the control plane: where the API server runs outside the
 // cluster, no node reports the address, and the first to do so would get what all pods send to it.
 func (j *Judge) askAPIServer(ctx context.Context, node *corev1.Node, a netip.Addr) (why string, err error) {
-	if isControlPlane(node) {
+	if isControlPlane(node) || slices.Contains(j.config.ControlPlane, node.Name) {
 		return "", nil
 	}
 	servers, err := j.APIServer(ctx)
 	if err != nil || !slices.Contains(servers, a) {
 		return "", err
 	}
-	return "is the API server's; if the node is of the control plane, label it " + labelControlPlane, nil
+	return "is the API server's; if the node is of the control plane, label it " + labelControlPlane +
+		", or name it in --control-plane-nodes (the chart's network.nodes.controlPlane)", nil
 }
 
 func (j *Judge) askNodes(ctx context.Context, node *corev1.Node, a netip.Addr) (why string, err error) {
