@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -130,19 +131,46 @@ func checkPod(t *testing.T, name string, pod corev1.PodSpec) {
 		t.Errorf("%s does not run on tainted nodes, and nodes without a network are tainted", name)
 	}
 	for _, c := range pod.Containers {
-		if c.LivenessProbe == nil || c.ReadinessProbe == nil {
-			t.Errorf("%s/%s has not both probes", name, c.Name)
-		}
+		checkProbes(t, name, c)
 	}
 	for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
 		requests, limits := c.Resources.Requests, c.Resources.Limits
-		if requests.Cpu().IsZero() || requests.Memory().IsZero() || limits.Memory().IsZero() {
-			t.Errorf("%s/%s has no resources", name, c.Name)
+		if requests.Cpu().IsZero() || requests.Memory().IsZero() {
+			t.Errorf("%s/%s requests no resources", name, c.Name)
+		}
+		if grows := slices.Contains(ofTheCluster, c.Name); grows != limits.Memory().IsZero() {
+			t.Errorf("%s/%s has the limits %v", name, c.Name, limits)
+		}
+		if !limits.Cpu().IsZero() {
+			t.Errorf("%s/%s is slowed down when the node has work for it", name, c.Name)
 		}
 		if tag := c.Image[strings.LastIndex(c.Image, ":")+1:]; tag == "latest" || strings.Contains(tag, "/") {
 			t.Errorf("%s/%s runs %s", name, c.Name, c.Image)
 		}
 		checkSecurity(t, name, c)
+	}
+}
+
+// ofTheCluster are the containers that need memory in proportion to the cluster, and that traffic or every change waits for:
+// a limit would kill them again and again.
+var ofTheCluster = []string{"nb-ovsdb", "sb-ovsdb", "northd", "ovsdb-server", "ovs-vswitchd", "ovn-controller"}
+
+// patience is for how long what lives but does not answer is left alone, at the least.
+const patience = 5 * time.Minute
+
+// checkProbes holds that no probe ends what is merely busy: a command in a container takes as long as the node likes.
+func checkProbes(t *testing.T, workload string, c corev1.Container) {
+	if c.ReadinessProbe == nil {
+		t.Errorf("%s/%s has no readiness probe", workload, c.Name)
+	}
+	if p := c.LivenessProbe; p != nil && (p.HTTPGet == nil || time.Duration(p.PeriodSeconds*p.FailureThreshold)*time.Second < patience) {
+		t.Errorf("%s/%s is killed when it is busy, by its liveness probe: %+v", workload, c.Name, p)
+	}
+	if p := c.StartupProbe; p != nil && time.Duration(p.PeriodSeconds*p.FailureThreshold)*time.Second < 24*time.Hour {
+		t.Errorf("%s/%s is killed when it starts slowly, by its startup probe: %+v", workload, c.Name, p)
+	}
+	if slices.Contains(ofTheCluster, c.Name) == (c.LivenessProbe != nil) {
+		t.Errorf("%s/%s has the liveness probe %+v", workload, c.Name, c.LivenessProbe)
 	}
 }
 

@@ -40,20 +40,20 @@ podAntiAffinity:
       labelSelector: {matchLabels: {app: {{ . }}}}
 {{- end }}
 
-{{/* alive asks a daemon for its version over its control socket, which its main loop answers. It takes a dict of the
-appctl to use and its target. A switch that is
-restarted for being slow is worse than a slow switch, so that patience is long. */}}
-{{- define "woven.alive" -}}
+{{/* started holds a daemon's readiness back until the daemon answers on its control socket. It takes a dict of the appctl to
+use and its target.
+
+There is no liveness probe, and this one waits for a day. OVS's and OVN's daemons are process 1 of their containers: when one
+ends, the kubelet starts the container again. A probe could only find one that lives and does not answer, and it cannot tell
+one that hangs from one that computes a big change, or from a node that takes more than 20 seconds to start a command:
+probes have killed switches and databases on all nodes at once for being busy, which made them busier
+(docs/adr/0012). One that hangs is not ready, and it is for a person to end it. */}}
+{{- define "woven.started" -}}
 startupProbe:
   exec: {command: [{{ .appctl }}, -t, {{ .target }}, version]}
   periodSeconds: 1
   timeoutSeconds: 10
-  failureThreshold: 300
-livenessProbe:
-  exec: {command: [{{ .appctl }}, -t, {{ .target }}, version]}
-  periodSeconds: 30
-  timeoutSeconds: 20
-  failureThreshold: 5
+  failureThreshold: 86400
 {{- end }}
 
 {{/* exit is how OVS's daemons leave with grace. As process 1 they would not survive their own SIGTERM handler,
@@ -64,13 +64,15 @@ lifecycle:
     exec: {command: [{{ .appctl }}, -t, {{ .target }}, exit]}
 {{- end }}
 
-{{/* http probes one of our own programs, which listen on the node's loopback unless metrics.exposed. */}}
+{{/* http probes one of our own programs, which listen on the node's loopback unless metrics.exposed. The kubelet asks without
+starting a command, and the server that answers shares no lock with the program's work: what gives no answer for five
+minutes hangs. */}}
 {{- define "woven.http" -}}
 livenessProbe:
   httpGet: {host: 127.0.0.1, path: /healthz, port: {{ . }}}
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 6
+  periodSeconds: 30
+  timeoutSeconds: 30
+  failureThreshold: 10
 readinessProbe:
   httpGet: {host: 127.0.0.1, path: /readyz, port: {{ . }}}
   periodSeconds: 2
