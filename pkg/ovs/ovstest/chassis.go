@@ -1,6 +1,7 @@
 package ovstest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,26 +71,36 @@ func (c *Chassis) run(name string, args ...string) string {
 	return string(out)
 }
 
-var tableCount = regexp.MustCompile(`table (\d+)[^:]*:\s+active=(\d+)`)
-
-// Flows are how many OpenFlow flows br-int has, by table. Tables without flows are left out.
+// Flows are how many OpenFlow flows br-int has, by table.
 func (c *Chassis) Flows() map[int]int {
 	c.t.Helper()
+	flows, err := FlowsByTable(c.run("ovs-ofctl", "dump-tables", "unix:"+filepath.Join(c.dir, "br-int.mgmt")))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return flows
+}
+
+var tableCount = regexp.MustCompile(`table (\d+)[^:]*:\s+active=(\d+)`)
+
+// FlowsByTable reads what `ovs-ofctl dump-tables` prints. Tables without flows are left out.
+func FlowsByTable(text string) (map[int]int, error) {
 	flows := map[int]int{}
-	text := c.run("ovs-ofctl", "dump-tables", "unix:"+filepath.Join(c.dir, "br-int.mgmt"))
 	for _, m := range tableCount.FindAllStringSubmatch(text, -1) {
 		table, err := strconv.Atoi(m[1])
 		if err != nil {
-			c.t.Fatal(err)
+			return nil, fmt.Errorf("reading %q: %w", m[0], err)
 		}
-		if n, err := strconv.Atoi(m[2]); err != nil {
-			c.t.Fatal(err)
-		} else if n > 0 {
+		n, err := strconv.Atoi(m[2])
+		if err != nil {
+			return nil, fmt.Errorf("reading %q: %w", m[0], err)
+		}
+		if n > 0 {
 			flows[table] = n
 		}
 	}
 	if len(flows) == 0 {
-		c.t.Fatalf("no tables in %q", text)
+		return nil, fmt.Errorf("no table with flows in %q", text)
 	}
-	return flows
+	return flows, nil
 }

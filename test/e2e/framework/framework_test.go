@@ -80,3 +80,14 @@ func TestRecomputes(t *testing.T) {
 		t.Errorf("got %q", found)
 	}
 }
+
+func TestFakeNodesHaveAddressesOfTheirOwn(t *testing.T) {
+	seen := map[string]int{}
+	for _, n := range []int{0, 1, 254, 255, 256, 70_000} {
+		address := FakeNode(n).Status.Addresses[0].Address
+		if other, taken := seen[address]; taken || !strings.HasPrefix(address, "198.1") {
+			t.Errorf("node %d has the address %s, and so has %d", n, address, other)
+		}
+		seen[address] = n
+	}
+}

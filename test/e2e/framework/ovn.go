@@ -13,6 +13,8 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/woven-cni/woven/pkg/ovs/ovstest"
 )
 
 // IntegrationBridge is the bridge that all pods of a node are on.
@@ -231,8 +233,6 @@ func ifaceIDs(text string) ([]string, error) {
 	return ids, nil
 }
 
-var tableCount = regexp.MustCompile(`table (\d+)[^:]*:\s+active=(\d+)`)
-
 // Flows are how many OpenFlow flows a node's integration bridge has, by table.
 func (c *Cluster) Flows(ctx context.Context, node string) (map[int]int, error) {
 	pod, err := c.PodOf(ctx, Switch, node)
@@ -243,28 +243,7 @@ func (c *Cluster) Flows(ctx context.Context, node string) (map[int]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tableCounts(out)
-}
-
-// tableCounts reads what `ovs-ofctl dump-tables` prints; tables without flows are left out.
-func tableCounts(text string) (map[int]int, error) {
-	found := tableCount.FindAllStringSubmatch(text, -1)
-	if len(found) == 0 {
-		return nil, fmt.Errorf("reading the tables of %s: %q", IntegrationBridge, text)
-	}
-	flows := map[int]int{}
-	for _, m := range found {
-		table, err := strconv.Atoi(m[1])
-		if err != nil {
-			return nil, fmt.Errorf("reading %q: %w", m[0], err)
-		}
-		if n, err := strconv.Atoi(m[2]); err != nil {
-			return nil, fmt.Errorf("reading %q: %w", m[0], err)
-		} else if n > 0 {
-			flows[table] = n
-		}
-	}
-	return flows, nil
+	return ovstest.FlowsByTable(out)
 }
 
 // LogicalFlows is how many rows of Logical_Flow northd has made.
