@@ -1,5 +1,6 @@
 // Command probe is what the end-to-end tests run inside pods to count packets: an echo server, a stream of numbered
-// messages that says how many came back, the same as calls of their own, and one packet of an exact size. The images at hand have nothing that counts.
+// messages that says how many came back, the same as calls of their own, and one packet of an
+// exact size. The images at hand have nothing that counts. It also attacks: it knocks at ports, and forges tunnel packets.
 package main
 
 import (
@@ -18,7 +19,11 @@ const usage = `usage:
   probe stream udp|tcp ADDR INTERVAL  send numbered messages until standard input ends, then print a report
   probe calls ADDR INTERVAL           send each number over UDP from a socket of its own, then print a report
   probe watch ADDR INTERVAL           the same, and print a line whenever answers begin or end
-  probe size ADDR BYTES               send one unfragmentable UDP packet of BYTES, and await its echo`
+  probe size ADDR BYTES               send one unfragmentable UDP packet of BYTES, and await its echo
+  probe knock ADDR...                 print which of them take a TCP connection
+  probe knock-cut ADDR...             the same with a first segment that comes in fragments; needs a raw socket
+  probe sink PORT                     print each UDP packet that comes, until standard input ends
+  probe geneve JSON...                send tunnel packets with forged frames in them`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -60,6 +65,14 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("reading the size: %w", err)
 		}
 		return sendSized(ctx, args[1], size)
+	case len(args) > 1 && args[0] == "knock":
+		return knock(ctx, args[1:])
+	case len(args) > 1 && args[0] == "knock-cut":
+		return knockCut(args[1:])
+	case len(args) == 2 && args[0] == "sink":
+		return sink(args[1])
+	case len(args) > 1 && args[0] == "geneve":
+		return sendAll(args[1:])
 	}
 	return fmt.Errorf("%s", usage)
 }
