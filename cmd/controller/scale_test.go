@@ -32,7 +32,7 @@ func (w *world) allReady(want int) {
 }
 
 // TestManySubnets bounds what a Subnet costs beside many others and many nodes: a write of its spec and one of its
-// status.
+// status. A third comes where the event of the first arrives before the cache has the second.
 func TestManySubnets(t *testing.T) {
 	const subnets, nodes = 100, 50
 	w := newWorld(t)
@@ -48,7 +48,7 @@ func TestManySubnets(t *testing.T) {
 	t.Logf("%d Subnets beside %d nodes are Ready after %s; %d writes of Subnets, %d of Vpcs",
 		subnets, nodes, time.Since(began), w.Writes(&v1.Subnet{})-before, w.Writes(&v1.Vpc{})-vpcs)
 	// The join Subnet's usage is written once a second besides.
-	if writes := w.Writes(&v1.Subnet{}) - before; writes > 2*subnets+20 {
+	if writes := w.Writes(&v1.Subnet{}) - before; writes > 3*subnets+20 {
 		t.Errorf("%d Subnets cost %d writes", subnets, writes)
 	}
 	if writes := w.Writes(&v1.Vpc{}) - vpcs; writes > subnets+20 {
