@@ -23,24 +23,36 @@ import (
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
+// lookups are what several features ask, each with its index of the cache.
+type lookups struct {
+	names     subnet.Names
+	chooser   *subnet.Chooser
+	ranges    *cidr.Map
+	addresses *nodeaddr.Judge
+}
+
+func newLookups(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Options) (l lookups, err error) {
+	c, indexer := mgr.GetClient(), mgr.GetFieldIndexer()
+	l.names = subnet.Names{DefaultVpc: o.DefaultVpc, DefaultSubnet: o.DefaultSubnet, Join: o.JoinSubnet}
+	if l.chooser, err = subnet.NewChooser(ctx, c, indexer, l.names); err != nil {
+		return l, err
+	}
+	if l.ranges, err = cidr.NewMap(ctx, c, indexer, o.DefaultVpc); err != nil {
+		return l, err
+	}
+	l.addresses, err = nodeaddr.New(ctx, c, indexer, l.ranges, nodeaddr.Config{
+		Networks: parsePrefixes(o.NodeNetworks), Services: o.ServicePrefixes(), ControlPlane: splitList(o.ControlPlaneNodes), Holds: node.Holds(db),
+	})
+	if err != nil {
+		return l, err
+	}
+	return l, service.Index(ctx, indexer)
+}
+
 // addFeatures is the list of all that the controller does.
 func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Options) error {
 	c, pools, groups, events := mgr.GetClient(), subnet.NewPools(), group.NewRegistry(), mgr.GetEventRecorder("woven-controller")
-	names := subnet.Names{DefaultVpc: o.DefaultVpc, DefaultSubnet: o.DefaultSubnet, Join: o.JoinSubnet}
-	chooser, err := subnet.NewChooser(ctx, c, mgr.GetFieldIndexer(), names)
-	if err != nil {
-		return err
-	}
-	if err := service.Index(ctx, mgr.GetFieldIndexer()); err != nil {
-		return err
-	}
-	ranges, err := cidr.NewMap(ctx, c, mgr.GetFieldIndexer(), o.DefaultVpc)
-	if err != nil {
-		return err
-	}
-	addresses, err := nodeaddr.New(ctx, c, mgr.GetFieldIndexer(), ranges, nodeaddr.Config{
-		Networks: parsePrefixes(o.NodeNetworks), Services: o.ServicePrefixes(), ControlPlane: splitList(o.ControlPlaneNodes), Holds: node.Holds(db),
-	})
+	l, err := newLookups(ctx, mgr, db, o)
 	if err != nil {
 		return err
 	}
@@ -53,7 +65,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		func() error { return metrics.Registry.Register(pools) },
 		func() error { return mgr.Add(&bootstrap{client: c, options: o}) },
 		func() error {
-			return mgr.Add(&ip.Seed{Reader: c, DB: db, Pools: pools, Names: names, Events: events, Log: mgr.GetLogger().WithName("seed")})
+			return mgr.Add(&ip.Seed{Reader: c, DB: db, Pools: pools, Names: l.names, Events: events, Log: mgr.GetLogger().WithName("seed")})
 		},
 		func() error { return reconcile.Register(mgr, db, meter.Feature(o.Rates)) },
 		func() error {
@@ -62,19 +74,19 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		func() error {
 			return reconcile.Register(mgr, db, subnet.Feature(c, pools, subnet.Config{
 				DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, EnableLB: o.EnableLB, ServicePrefixes: o.ServicePrefixes(),
-				Ranges: ranges, Addresses: addresses,
+				Ranges: l.ranges, Addresses: l.addresses,
 			}))
 		},
 		func() error {
 			return reconcile.Register(mgr, db, node.Feature(c, pools, node.Config{
-				DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, Addresses: addresses, Events: events,
+				DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, Addresses: l.addresses, Events: events,
 			}))
 		},
 		func() error {
-			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Groups: groups, Events: events}))
+			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: l.chooser, Pools: pools, Groups: groups, Events: events}))
 		},
-		func() error { return reconcile.Register(mgr, db, namespace.Feature(c, chooser)) },
-		func() error { return reconcile.Register(mgr, db, service.Feature(c, addresses, o.DefaultVpc)) },
+		func() error { return reconcile.Register(mgr, db, namespace.Feature(c, l.chooser)) },
+		func() error { return reconcile.Register(mgr, db, service.Feature(c, l.addresses, o.DefaultVpc)) },
 		func() error { return reconcile.Register(mgr, db, service.Variables(c)) },
 		func() error {
 			return mgr.Add(&policy.Seed{Reader: c, DB: db, Groups: groups, Kinds: policies, Log: mgr.GetLogger().WithName("seed")})
@@ -82,7 +94,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		func() error { return reconcile.Register(mgr, db, group.Feature(groups)) },
 		func() error {
 			for _, f := range policy.Features(policy.Parts{
-				Client: c, Groups: groups, Addresses: addresses, Pools: pools, Events: events, Kinds: policies, Cache: mgr.GetCache(),
+				Client: c, Groups: groups, Addresses: l.addresses, Pools: pools, Events: events, Kinds: policies, Cache: mgr.GetCache(),
 			}) {
 				if err := reconcile.Register(mgr, db, f); err != nil {
 					return err

@@ -196,7 +196,7 @@ func TestForgedAllocationsRobNobody(t *testing.T) {
 		w.told(thief, address)
 	}
 	w.row("Logical_Switch_Port", "victim.shop", "addresses", "0a:58:0a:10:00:02 10.16.0.2")
-	w.followed(append(thieves, victim)...)
+	w.followed(slices.Concat(thieves, []*corev1.Pod{victim})...)
 	w.event("AddressKept", "shop/a-thief", "10.16.0.2 is in use by pod shop/victim")
 }
 
@@ -313,8 +313,10 @@ func TestReplacedWhileAway(t *testing.T) {
 		"another subnet":  {[]string{v1.AnnotationLogicalSwitch, "other"}, "10.30.0.2"},
 		"the same":        {[]string{v1.AnnotationIPAddress, "10.16.0.2"}, "10.16.0.2"},
 		"nothing":         {nil, "10.16.0.2"},
-		"its former answer": {[]string{v1.AnnotationAllocated, "true", v1.AnnotationAllocatedUID, "web-0", v1.AnnotationIPAddress, "10.16.0.2",
-			v1.AnnotationMACAddress, "0a:58:0a:10:00:02", v1.AnnotationLogicalSwitch, "ovn-default"}, "10.16.0.2"},
+		"its former answer": {[]string{
+			v1.AnnotationAllocated, "true", v1.AnnotationAllocatedUID, "web-0", v1.AnnotationIPAddress, "10.16.0.2",
+			v1.AnnotationMACAddress, "0a:58:0a:10:00:02", v1.AnnotationLogicalSwitch, "ovn-default",
+		}, "10.16.0.2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

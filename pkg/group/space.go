@@ -45,8 +45,9 @@ func (r *Registry) space(owner ovs.Owner) *space {
 }
 
 // Admit says which of the asked groups an owner may use beside those of base, which it uses in any case. They are asked for
-// in order, each time all or none of a list, and first those that it uses already. What other policies of its namespace use is theirs; what its own rows use from
-// before makes room for what it asks for now. An owner that is refused something is in Users when there may be room.
+// in order, each time all or none of a list, and first those that it uses already. What other policies of its namespace use
+// is theirs; what the owner's rows use from before makes room for what the owner asks for now. An owner that is refused
+// something is in Users when there may be room.
 func (r *Registry) Admit(owner ovs.Owner, base []Selector, asks [][]Selector) []bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

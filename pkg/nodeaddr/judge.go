@@ -68,7 +68,9 @@ type Refusal struct {
 func (r Refusal) String() string { return r.Address + " " + r.Why }
 
 // New makes a Judge and the index that it reads.
-func New(ctx context.Context, r client.Reader, indexer client.FieldIndexer, subnets *cidr.Map, config Config) (*Judge, error) { //nolint:revive // the indexer is for this call only
+//
+//nolint:revive // the indexer is for this call only
+func New(ctx context.Context, r client.Reader, indexer client.FieldIndexer, subnets *cidr.Map, config Config) (*Judge, error) {
 	if err := indexer.IndexField(ctx, &corev1.Node{}, addressIndex, addressKeys); err != nil {
 		return nil, fmt.Errorf("indexing nodes by address: %w", err)
 	}

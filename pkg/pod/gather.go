@@ -100,7 +100,7 @@ func (f *feature) find(ctx context.Context, in *In) error {
 	if err != nil {
 		in.refuse("metadata.annotations", v1.ReasonInvalid, "%s", err)
 		if !answered || bounded(in.Pod) != nil {
-			return nil
+			return nil //nolint:nilerr // the pod's author is told, and nothing is to be tried again
 		}
 	}
 	candidates, unfit, err := f.Chooser.Choose(ctx, in.Pod)

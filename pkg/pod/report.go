@@ -39,7 +39,7 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 		f.Groups.Joined(key, in.Groups)
 		return f.annotate(ctx, in)
 	}
-	return nil
+	return nil //nolint:nilerr // the kit retries what went wrong
 }
 
 // tell leaves an Event on the pod.

@@ -149,7 +149,8 @@ func admitNumbers(groups *group.Registry, owner ovs.Owner, base []group.Selector
 	}
 	if left := len(numbers) - len(out); left > 0 {
 		problems.Advise("spec", v1.ReasonLimitExceeded,
-			"the port %s has %d numbers among %s: the policy is about the %d of them that most of these pods mean", name.Port.Name, len(numbers), name.With(group.NamedPort{}), len(out))
+			"the port %s has %d numbers among %s: the policy is about the %d of them that most of these pods mean",
+			name.Port.Name, len(numbers), name.With(group.NamedPort{}), len(out))
 	}
 	return out, problems
 }

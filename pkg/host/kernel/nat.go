@@ -80,12 +80,16 @@ func setMark(to uint32) []expr.Any {
 // passed is "not in by ovn0, out of ovn0, translated, from an own port: keep saddr, but call from another port". Somebody outside
 // called a port of this node, and kube-proxy keeps the source. If that is a node, the pod's answer comes back here by the port.
 func (f family) passed() []expr.Any {
-	return slices.Concat(f.packet(), link(expr.MetaKeyIIFNAME, expr.CmpOpNeq, NodeInterface), link(expr.MetaKeyOIFNAME, expr.CmpOpEq, NodeInterface), translated(),
+	return slices.Concat(
+		f.packet(), link(expr.MetaKeyIIFNAME, expr.CmpOpNeq, NodeInterface), link(expr.MetaKeyOIFNAME, expr.CmpOpEq, NodeInterface),
+		translated(),
 		[]expr.Any{
 			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
 			&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: binaryutil.BigEndian.PutUint16(kubeovnv1.FirstOwnPort)},
 			f.address(f.saddr),
-		}, f.fromPorts(1024, kubeovnv1.FirstOwnPort-1))
+		},
+		f.fromPorts(1024, kubeovnv1.FirstOwnPort-1),
+	)
 }
 
 // fromPorts gives the packet the source in register 1, which is its own, and one of the ports. A port that is among them stays.
@@ -112,8 +116,8 @@ func own() []expr.Any {
 // turned is "in by ovn0 and out of ovn0 to another destination: masquerade". A pod called a port of the node that leads
 // to another pod; answered directly, it would hear from somebody whom it did not call.
 func turned() []expr.Any {
-	return slices.Concat(link(expr.MetaKeyIIFNAME, expr.CmpOpEq, NodeInterface), link(expr.MetaKeyOIFNAME, expr.CmpOpEq, NodeInterface), translated(), []expr.Any{
-		&expr.Counter{},
-		&expr.Masq{FullyRandom: true},
-	})
+	return slices.Concat(
+		link(expr.MetaKeyIIFNAME, expr.CmpOpEq, NodeInterface), link(expr.MetaKeyOIFNAME, expr.CmpOpEq, NodeInterface), translated(),
+		[]expr.Any{&expr.Counter{}, &expr.Masq{FullyRandom: true}},
+	)
 }
