@@ -135,7 +135,7 @@ func TestOracleServiceSessions(t *testing.T) {
 	endpoints.Endpoints = []discoveryv1.Endpoint{endpointOn(server)}
 	o.create(service, endpoints)
 	backend := server.Annotations[v1.AnnotationIPAddress]
-	o.row("Load_Balancer", `"shop/web/tcp/repeats"`, "vips", backend+":8080="+backend+":8080")
+	o.row("Load_Balancer", `"shop/web/repeats"`, "vips", backend+"="+backend)
 	o.row("Load_Balancer", `"shop/web/tcp"`, "options", "affinity_timeout=10800 reject=true")
 	learns := o.flows("ls_in_lb_aff_learn")
 	for _, part := range []string{"reg4 == 10.96.0.10", "ip4.dst == " + backend, "commit_lb_aff(", "/* drop */"} {
@@ -143,7 +143,8 @@ func TestOracleServiceSessions(t *testing.T) {
 			t.Errorf("the flows that learn sessions have no %q; if they drop no more, the row is in vain:\n%s", part, learns)
 		}
 	}
-	if got := o.flows("(ct.new && ip4.dst == " + backend); !strings.Contains(got, "action=(reg4 = "+backend) || !strings.Contains(got, "ls_in_lb ") {
+	// Whatever the port: by that of the packet, or by that which the client called, releases of OVN would miss one or the other.
+	if got := o.flows("(ct.new && ip4.dst == " + backend + ")"); !strings.Contains(got, "action=(reg4 = "+backend) || !strings.Contains(got, "ls_in_lb ") {
 		t.Errorf("ls_in_lb does not note that a packet to the backend goes to the backend:\n%s", got)
 	}
 	o.reaches(client, o.packet(client, backend, "tcp && tcp.src == 40000 && tcp.dst == 8080"), "server.shop")

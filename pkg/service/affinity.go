@@ -1,10 +1,12 @@
 package service
 
 import (
+	"net/netip"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 )
 
@@ -38,23 +40,36 @@ var clientAddress = map[string][]nb.LoadBalancerSelectionFields{
 	"v6": {nb.LoadBalancerSelectionFieldsIpv6Src},
 }
 
-// repeats is the load balancer that leads each backend to itself. OVN loses the packet by which it learns a session, and
-// the client repeats it. The kernel's conntrack leaves the repetition as it is. That of the userspace datapath translates
-// it before OVN asks for the session, and so it would come to the flow that learns with the backend's address, and be lost
-// again, however often. Here it is a packet to the backend, and is let through. docs/adr/0008 tells more.
-func (in In) repeats(k kind, vips map[string]string) *nb.LoadBalancer {
-	protocol := protocolText(k.protocol)
-	lb := &nb.LoadBalancer{Name: in.Key + "/" + protocol + "/repeats", Protocol: &protocol, Vips: map[string]string{}}
-	for _, list := range vips {
-		for _, b := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) {
-			lb.Vips[b] = b
+// addRepeats adds the load balancer that leads each backend to itself, if clients are remembered.
+//
+// OVN loses the packet by which it learns a session, and the client sends it again. The kernel's conntrack leaves the
+// retransmission as it is. That of the userspace datapath translates it before OVN asks for the session, so that it would
+// come to the flow that learns with the backend's address, and be lost again, however often. With this row it is a packet
+// to the backend, and is let through. The row has no ports: OVN 25.03 looks for the packet's own port there, and 26.03 for
+// the one that the client called. docs/adr/0008 tells more.
+func (in In) addRepeats(want *ovs.Desired, t tables, group ovs.Member) {
+	vips := map[string]string{}
+	for k, balanced := range t {
+		if !in.remembers(k) {
+			continue
 		}
+		for _, list := range balanced {
+			for _, text := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) {
+				if backend, err := netip.ParseAddrPort(text); err == nil {
+					vips[backend.Addr().String()] = backend.Addr().String()
+				}
+			}
+		}
+	}
+	if len(vips) == 0 {
+		return
 	}
 	// A pod that calls itself has to see the Service: what it answers to itself would not come by OVN.
 	var own []string
 	for _, ip := range parse(in.Service.Spec.ClusterIPs) {
 		own = append(own, ip.String())
 	}
-	lb.Options = map[string]string{"hairpin_snat_ip": strings.Join(own, " ")}
-	return lb
+	want.Add(repeater(in.Key), &nb.LoadBalancer{
+		Name: in.Key + "/repeats", Vips: vips, Options: map[string]string{"hairpin_snat_ip": strings.Join(own, " ")},
+	}).Also(group)
 }

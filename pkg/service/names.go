@@ -20,8 +20,8 @@ func balancer(key string, p corev1.Protocol) ovs.Sym {
 	return ovs.Sym("service/" + key + "/" + protocolText(p))
 }
 
-// repeater names the load balancer that lets through what a client repeats in order to open a session.
-func repeater(key string, p corev1.Protocol) ovs.Sym { return balancer(key, p) + "/repeats" }
+// repeater names the load balancer that lets a client's retransmissions through while it opens a session.
+func repeater(key string) ovs.Sym { return ovs.Sym("service/" + key + "/repeats") }
 
 // placedBalancer names the load balancer of the virtual addresses that answer each place in its own way.
 func placedBalancer(key string, p corev1.Protocol, family string) ovs.Sym {

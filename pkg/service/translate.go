@@ -59,10 +59,8 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	for _, k := range slices.SortedFunc(maps.Keys(t), compareKinds) {
 		sym, row := in.row(k, t[k])
 		want.Add(sym, row).Also(group)
-		if repeats := in.repeats(k, t[k]); in.remembers(k) && len(repeats.Vips) > 0 {
-			want.Add(repeater(in.Key, k.protocol), repeats).Also(group)
-		}
 	}
+	in.addRepeats(&want, t, group)
 	if len(refused) > 0 {
 		// Where no variable matches, nothing is near enough. Without this, the packet would go on to the node as if nobody
 		// answered for the address, and conntrack would keep a UDP client there.
