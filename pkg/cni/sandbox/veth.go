@@ -99,6 +99,9 @@ func (n *NetNS) Configure(spec Spec) error {
 	if err := n.handle.LinkSetUp(link); err != nil {
 		return fmt.Errorf("setting %s up: %w", spec.Record.IfName, err)
 	}
+	if err := n.probeByMulticast(link.Attrs().Index); err != nil {
+		return err
+	}
 	for _, address := range spec.Addresses {
 		// OVN answers for the address and nobody else may use it: probing for a duplicate would only hold it back.
 		addr := &netlink.Addr{IPNet: ipNet(address), Flags: unix.IFA_F_NODAD}
