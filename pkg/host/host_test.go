@@ -141,7 +141,11 @@ func whole() kernel.State {
 			{Dst: cidrs("fd00:10:16::/64")[0], Gateway: netip.MustParseAddr("fd00:100:64::1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol},
 			{Dst: cidrs("192.0.2.0/24")[0], Gateway: netip.MustParseAddr("172.30.0.254"), Link: "br-eth1", Protocol: 3},
 		},
-		Sysctls: map[string]string{"net/ipv4/ip_forward": "1"},
+		Sysctls: map[string]string{
+			"net/ipv4/ip_forward":               "1",
+			"net/ipv4/neigh/ovn0/ucast_solicit": "0", "net/ipv4/neigh/ovn0/mcast_resolicit": "3",
+			"net/ipv6/neigh/ovn0/ucast_solicit": "0", "net/ipv6/neigh/ovn0/mcast_resolicit": "3",
+		},
 		Netfilter: kernel.Netfilter{
 			Sources: cidrs("10.16.0.0/16", "fd00:10:16::/64"),
 			Cluster: cidrs("10.16.0.0/16", "100.64.0.0/16", "10.96.0.0/12", "fd00:10:16::/64", "fd00:100:64::/64"),

@@ -145,6 +145,13 @@ func (h *Host) desired(in inputs, t tunnel) kernel.State {
 			"net/ipv4/conf/" + kernel.NodeInterface + "/rp_filter": "2",
 		},
 	}
+	// The node asks by broadcast and multicast whether the router is still there, as pods do (pkg/cni/sandbox): OVN
+	// answers those on the node, and floods what is sent to the router to the ports of all other nodes.
+	for _, family := range []string{"ipv4", "ipv6"} {
+		neighbours := "net/" + family + "/neigh/" + kernel.NodeInterface
+		want.Sysctls[neighbours+"/mcast_resolicit"] = "3"
+		want.Sysctls[neighbours+"/ucast_solicit"] = "0"
+	}
 	if t.bridge != "" {
 		want.Links[t.bridge] = kernel.Link{Up: true, SoftChecksum: true}
 		want.Addresses[t.bridge] = t.saved.Addresses

@@ -3,6 +3,8 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -16,8 +18,9 @@ func Apply(plan Plan) error {
 	for name, link := range plan.Links {
 		errs = append(errs, applyLink(name, link))
 	}
-	for key, value := range plan.Sysctls {
-		errs = append(errs, writeSysctl(key, value))
+	// In order: a kernel without ucast_solicit and before mcast_resolicit would have no probe left, and give neighbours up.
+	for _, key := range slices.Sorted(maps.Keys(plan.Sysctls)) {
+		errs = append(errs, writeSysctl(key, plan.Sysctls[key]))
 	}
 	for _, a := range plan.AddressesAdd {
 		errs = append(errs, applyAddress(a, netlink.AddrReplace, "adding"))
