@@ -176,10 +176,10 @@ func (db *OVSDB) run(name string, args ...string) string {
 }
 
 // VSwitchd starts a real ovs-vswitchd on the database, with its userspace datapath only, and returns what ends it.
-func (db *OVSDB) VSwitchd() (stop func()) {
+func (db *OVSDB) VSwitchd(flags ...string) (stop func()) {
 	db.t.Helper()
-	proc := exec.Command(ovstest.Program(db.t, "ovs-vswitchd"), db.Endpoint(), "--disable-system", "--no-chdir",
-		"--unixctl="+filepath.Join(db.dir, "vswitchd.ctl"), "-vconsole:off")
+	proc := exec.Command(ovstest.Program(db.t, "ovs-vswitchd"), append(flags, db.Endpoint(), "--disable-system", "--no-chdir",
+		"--unixctl="+filepath.Join(db.dir, "vswitchd.ctl"), "-vconsole:off")...)
 	proc.Env = append(os.Environ(), "OVS_RUNDIR="+db.dir)
 	proc.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := proc.Start(); err != nil {
