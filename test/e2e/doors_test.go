@@ -262,7 +262,7 @@ func (b *doorsBed) forgeTunnels(t *testing.T, node string) {
 	forge(t, chassis, []framework.Forgery{packet, packet, packet})
 	// The packets of the chassis came last; a call of a pod comes after them.
 	must(t, framework.Until(within(t, time.Minute, "a pod's own datagram"), func(ctx context.Context) error {
-		return second(cluster.Exec(ctx, b.attackers[1], "sh", "-c", fmt.Sprintf("echo done | nc -u -w 1 %s %d", victim.Status.PodIP, framework.SinkPort)))
+		return second(cluster.Exec(ctx, b.attackers[1], "sh", "-c", fmt.Sprintf("printf done | nc -u -w 1 %s %d", victim.Status.PodIP, framework.SinkPort)))
 	}))
 	came := sink.Stop()
 	if !slices.ContainsFunc(came, func(line string) bool { return strings.HasPrefix(line, "a chassis'") }) {
