@@ -87,9 +87,6 @@ func kustomization(c spec.Cluster) string {
 // A container without a readiness probe is ready when its startup probe says so.
 const rareProbes = `- target: {kind: DaemonSet, name: ovs-ovn}
   patch: |-
-    - {op: replace, path: /spec/template/spec/containers/0/livenessProbe/periodSeconds, value: 300}
-    - {op: replace, path: /spec/template/spec/containers/1/livenessProbe/periodSeconds, value: 300}
-    - {op: replace, path: /spec/template/spec/containers/2/livenessProbe/periodSeconds, value: 300}
     - {op: remove, path: /spec/template/spec/containers/0/readinessProbe}
     - {op: remove, path: /spec/template/spec/containers/1/readinessProbe}
     - {op: replace, path: /spec/template/spec/containers/2/readinessProbe/periodSeconds, value: 20}
