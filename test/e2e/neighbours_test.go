@@ -25,7 +25,9 @@ func TestNeighbourProbes(t *testing.T) {
 		Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"NET_ADMIN"}},
 	}
 	ns.Start(p)
-	inPod := func(ctx context.Context, script string) (string, error) { return cluster.Exec(ctx, p, "sh", "-c", script) }
+	inPod := func(ctx context.Context, script string) (string, error) {
+		return cluster.Exec(ctx, p, "sh", "-c", script)
+	}
 	onNode := func(ctx context.Context, script string) (string, error) { return cluster.OnNode(ctx, here, script) }
 	t.Run("pod", func(t *testing.T) { probes(t, "eth0", p.Annotations[v1.AnnotationGateway], inPod) })
 	t.Run("node", func(t *testing.T) { probes(t, "ovn0", nodeGateways(t), onNode) })
