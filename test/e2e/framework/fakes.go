@@ -17,8 +17,8 @@ import (
 // FakeLabel marks nodes that exist as objects only.
 const FakeLabel = "woven-e2e/fake"
 
-// firstFake is where the addresses of fake nodes begin, in the range that RFC 2544 sets aside for benchmarks.
-var firstFake = netip.MustParseAddr("198.18.0.1")
+// firstFake is where the addresses of fake nodes begin: in a private network, or they would not count as the nodes' own.
+var firstFake = netip.MustParseAddr("172.20.0.1")
 
 // FakeNode is the nth node without a machine: an address, no kubelet, no chassis. Nothing is scheduled to such a node: it is
 // tainted, and DaemonSets that tolerate every taint pass it by because it does not say that it runs Linux.
