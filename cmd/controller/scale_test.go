@@ -51,7 +51,7 @@ func TestManySubnets(t *testing.T) {
 	if writes := w.Writes(&v1.Subnet{}) - before; writes > 3*subnets+20 {
 		t.Errorf("%d Subnets cost %d writes", subnets, writes)
 	}
-	if writes := w.Writes(&v1.Vpc{}) - vpcs; writes > subnets+20 {
+	if writes := w.Writes(&v1.Vpc{}) - vpcs; writes > subnets/2+20 {
 		t.Errorf("%d Subnets cost %d writes of their Vpc", subnets, writes)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -54,6 +55,29 @@ type Watch struct {
 	Kind client.Object
 	Map  handler.MapFunc
 	When []predicate.Predicate
+	// Delay is how long a key waits for further events of the kind, so that many together cost one look; 0 is not at all.
+	Delay time.Duration
+}
+
+// handler enqueues the keys that an event concerns.
+func (w Watch) handler() handler.EventHandler {
+	if w.Delay == 0 {
+		return handler.EnqueueRequestsFromMapFunc(w.Map)
+	}
+	type queue = workqueue.TypedRateLimitingInterface[ctrl.Request]
+	add := func(ctx context.Context, q queue, objects ...client.Object) {
+		for _, obj := range objects {
+			for _, key := range w.Map(ctx, obj) {
+				q.AddAfter(key, w.Delay)
+			}
+		}
+	}
+	return handler.Funcs{
+		CreateFunc:  func(ctx context.Context, e event.CreateEvent, q queue) { add(ctx, q, e.Object) },
+		UpdateFunc:  func(ctx context.Context, e event.UpdateEvent, q queue) { add(ctx, q, e.ObjectOld, e.ObjectNew) },
+		DeleteFunc:  func(ctx context.Context, e event.DeleteEvent, q queue) { add(ctx, q, e.Object) },
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, q queue) { add(ctx, q, e.Object) },
+	}
 }
 
 // Outcome is how one reconcile went.
@@ -106,7 +130,7 @@ func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
 		sources = append(sources, source.Kind(mgr.GetCache(), f.For, &handler.EnqueueRequestForObject{}, when(f.When)...))
 	}
 	for _, w := range f.Watches {
-		sources = append(sources, source.Kind(mgr.GetCache(), w.Kind, handler.EnqueueRequestsFromMapFunc(w.Map), w.When...))
+		sources = append(sources, source.Kind(mgr.GetCache(), w.Kind, w.handler(), w.When...))
 	}
 	for _, s := range sources {
 		if err := c.Watch(s); err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,15 +28,20 @@ type Defaults struct{ Vpc, Subnet, Join string }
 func Feature(c client.Client, d Defaults) reconcile.Feature[In] {
 	f := &feature{client: c, defaults: d}
 	return reconcile.Feature[In]{
-		Name:      FeatureName,
-		For:       &v1.Vpc{},
-		When:      predicate.GenerationChangedPredicate{},
-		Watches:   []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.vpcOf, When: []predicate.Predicate{subnetsChanged}}},
+		Name: FeatureName,
+		For:  &v1.Vpc{},
+		When: predicate.GenerationChangedPredicate{},
+		Watches: []reconcile.Watch{{
+			Kind: &v1.Subnet{}, Map: f.vpcOf, When: []predicate.Predicate{subnetsChanged}, Delay: subnetsTogether,
+		}},
 		Gather:    f.gather,
 		Translate: Translate,
 		Report:    f.report,
 	}
 }
+
+// subnetsTogether gathers Subnets that come together: each look lists them all, in the Vpc's status too.
+const subnetsTogether = 300 * time.Millisecond
 
 type feature struct {
 	client   client.Client
