@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,6 +87,7 @@ func TestControllerRestartWritesNothing(t *testing.T) {
 	ns.Start(settled)
 	db := cluster.Northbound(t)
 	awaitBalanced(t, db, settledService.Spec.ClusterIP+":80", 1)
+	awaitFormerTests(t, db, ns)
 
 	before := len(db.Writes())
 	start := stopControllers(t)
@@ -110,6 +112,24 @@ func TestControllerRestartWritesNothing(t *testing.T) {
 			t.Errorf("the restart caused: %s", w)
 		}
 	}
+}
+
+// awaitFormerTests waits until nothing in the API server or the database is of another test's namespace: namespaces go in
+// the background, and what their Services leave behind would be removed after the restart instead of before it.
+func awaitFormerTests(t *testing.T, db *framework.Northbound, ns *framework.Namespace) {
+	t.Helper()
+	ctx := within(t, 2*time.Minute, "the end of former tests' namespaces")
+	_, err := framework.Await(ctx, cluster, &corev1.NamespaceList{}, func(all []*corev1.Namespace) bool {
+		return !slices.ContainsFunc(all, func(n *corev1.Namespace) bool { return n.DeletionTimestamp != nil })
+	})
+	must(t, err)
+	of := func(owner string) bool { return strings.Contains(owner, "e2e-") && !strings.Contains(owner, ns.Name) }
+	must(t, db.Await(ctx, func() bool {
+		balancers, err := framework.Rows(db, func(lb *nb.LoadBalancer) bool { return of(lb.ExternalIDs["woven/owner"]) })
+		switches, err2 := framework.Rows(db, func(ls *nb.LogicalSwitch) bool { return of(ls.ExternalIDs["woven/owner"]) })
+		ports, err3 := framework.Rows(db, func(lsp *nb.LogicalSwitchPort) bool { return of(lsp.ExternalIDs["woven/owner"]) })
+		return errors.Join(err, err2, err3) == nil && len(balancers)+len(switches)+len(ports) == 0
+	}))
 }
 
 // A row that somebody edits by hand is put back within a second, and the object it belongs to says so.
