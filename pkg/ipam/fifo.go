@@ -39,3 +39,6 @@ func (q fifo[T]) has(v T) bool {
 	_, ok := q.place[v]
 	return ok
 }
+
+// len is how many values are in the queue.
+func (q fifo[T]) len() int { return q.order.Len() }

@@ -344,3 +344,33 @@ func TestMACReleased(t *testing.T) {
 		s.Release(owner)
 	}
 }
+
+// Owners who come and go in a subnet for years leave no more behind than keptReleased addresses, get every other address
+// before one comes again, and none that was released a short while ago.
+func TestManyReleased(t *testing.T) {
+	s := NewSubnet(config(t, "10.0.0.0/18,fd00::/64"))
+	const size = 1<<14 - 3 // without the network's, the broadcast and the gateway
+	given := map[netip.Addr]int{}
+	for i := range 3 * size {
+		lease := allocate(t, s, "one")
+		if last, before := given[lease.V4]; before && i-last < size-keptReleased || !before && i >= size {
+			t.Fatalf("lease %d is %s, as lease %d was", i, lease.V4, last)
+		}
+		given[lease.V4] = i
+		s.Release("one")
+	}
+	if len(given) != size {
+		t.Errorf("%d addresses were given of %d", len(given), size)
+	}
+	for _, f := range []family{s.v4, s.v6} {
+		if n := f.released.len(); n > keptReleased {
+			t.Errorf("%s remembers %d released addresses", f.whole, n)
+		}
+	}
+	for i := range size {
+		allocate(t, s, fmt.Sprint(i))
+	}
+	if _, err := s.Allocate(Request{Owner: "late"}); !errors.Is(err, ErrFull) {
+		t.Errorf("after the last address: %v", err)
+	}
+}
