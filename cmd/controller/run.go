@@ -21,9 +21,12 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/policy"
+	"github.com/woven-cni/woven/pkg/subnet"
+	"github.com/woven-cni/woven/pkg/vpc"
 )
 
 // The lease is short because a standby is warm: it has every object and the whole northbound database in memory. Traffic
@@ -33,6 +36,10 @@ const (
 	renewDeadline = 10 * time.Second
 	retryPeriod   = 2 * time.Second
 )
+
+// topologyWindow is how often routers, switches and nodes change: northd computes all flows anew each time, and each chassis
+// goes through all of its own, so that 300 new Subnets one by one keep a processor of every chassis busy for 16 s.
+const topologyWindow = 500 * time.Millisecond
 
 // run serves until ctx ends.
 func run(ctx context.Context, o *Options) error {
@@ -48,7 +55,8 @@ func run(ctx context.Context, o *Options) error {
 		return err
 	}
 	db, err := engine.Open(ctx, ovs.Northbound, splitList(o.NBAddr),
-		engine.WithLogger(mgr.GetLogger().WithName("ovs")), engine.WithMetrics(metrics.Registry))
+		engine.WithLogger(mgr.GetLogger().WithName("ovs")), engine.WithMetrics(metrics.Registry),
+		engine.WithWindow(topologyWindow, vpc.FeatureName, subnet.FeatureName, node.FeatureName))
 	if err != nil {
 		return fmt.Errorf("opening the northbound database: %w", err)
 	}

@@ -36,8 +36,8 @@ type Config struct {
 // statusDelay gathers the changes of a subnet's usage: a burst of a thousand pods costs a write a second, not a thousand.
 const statusDelay = time.Second
 
-// workers wait on the API server and the database nearly all the time.
-const workers = 8
+// workers wait on the API server and the database nearly all the time; so many Subnets can go in one transaction.
+const workers = 64
 
 // Feature is the Subnet feature. It keeps pools in step with the specs.
 func Feature(c client.Client, pools *Pools, config Config) reconcile.Feature[In] {

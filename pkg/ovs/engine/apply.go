@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"time"
 
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/internal/plan"
@@ -14,23 +13,8 @@ import (
 // Plan is the difference between what an owner wants and what it has.
 type Plan = plan.Plan
 
-const (
-	maxOwners = 100       // to a transaction; 1000 are no faster, and hold the server for a third of a second
-	maxBytes  = 256 << 10 // to a transaction
-	attempts  = 3         // to bring a plan through that others cross
-)
-
-// job is a plan on its way.
-type job struct {
-	view *view
-	plan Plan
-	done chan outcome
-}
-
-type outcome struct {
-	err     error
-	version uint64
-}
+// attempts to bring a plan through that others cross.
+const attempts = 3
 
 // Apply makes the rows of the owner what want says, with at most one transaction, which other owners may share: while
 // one is under way the next callers gather and go together. With nothing to do it sends nothing. The Plan is what was
@@ -47,7 +31,7 @@ func (d *DB) Apply(ctx context.Context, owner ovs.Owner, want ovs.Desired) (Plan
 		if err != nil || todo.Empty() {
 			return Plan{}, err
 		}
-		out := d.commit(ctx, v, todo)
+		out := d.commit(ctx, &job{feature: owner.Feature, view: v, plan: todo, done: make(chan outcome, 1)})
 		if out.err == nil {
 			d.settle(r)
 			return todo, nil
@@ -176,103 +160,4 @@ func (d *DB) identify(v *view, taken *ovs.ErrTaken) {
 	if o, ok := ovs.ParseOwner(row.IDs().Owner()); ok {
 		taken.Holder = o
 	}
-}
-
-// commit hands the plan to the committer and waits for what becomes of it.
-func (d *DB) commit(ctx context.Context, v *view, todo Plan) outcome {
-	j := &job{view: v, plan: todo, done: make(chan outcome, 1)}
-	select {
-	case d.queue <- j:
-	case <-v.Done():
-		return outcome{err: ovs.ErrOffline}
-	case <-d.stopped:
-		return outcome{err: ovs.ErrOffline}
-	case <-ctx.Done():
-		return outcome{err: ctx.Err()}
-	}
-	select {
-	case out := <-j.done:
-		return out
-	case <-d.stopped:
-		return outcome{err: ovs.ErrUnknown}
-	case <-ctx.Done():
-		return outcome{err: fmt.Errorf("%w: %w", ovs.ErrUnknown, ctx.Err())}
-	}
-}
-
-// commitAll sends one transaction after the other, each with all that has gathered during the one before.
-func (d *DB) commitAll(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case j := <-d.queue:
-			d.send(ctx, d.gather(j))
-		}
-	}
-}
-
-// gather takes what is waiting, as far as it fits.
-func (d *DB) gather(first *job) []*job {
-	jobs, size := []*job{first}, first.plan.Size()
-	for len(jobs) < maxOwners && size < maxBytes {
-		select {
-		case j := <-d.queue:
-			jobs = append(jobs, j)
-			size += j.plan.Size()
-		default:
-			return jobs
-		}
-	}
-	return jobs
-}
-
-// send sends the plans as one transaction; if the server refuses it, each by itself.
-func (d *DB) send(ctx context.Context, jobs []*job) {
-	v := d.view()
-	live := jobs[:0]
-	for _, j := range jobs {
-		if j.view != v || v == nil {
-			j.done <- outcome{err: ovs.ErrOffline} // made from a cache that is gone
-			continue
-		}
-		live = append(live, j)
-	}
-	if len(live) == 0 {
-		return
-	}
-	out := d.transact(ctx, v, live)
-	if out.err != nil && len(live) > 1 && !errors.Is(out.err, ovs.ErrUnknown) {
-		for _, j := range live {
-			j.done <- d.transact(ctx, v, []*job{j})
-		}
-		return
-	}
-	for _, j := range live {
-		j.done <- out
-	}
-}
-
-func (d *DB) transact(ctx context.Context, v *view, jobs []*job) outcome {
-	plans := make([]Plan, len(jobs))
-	for i, j := range jobs {
-		plans[i] = j.plan
-	}
-	t := plan.NewTransaction(plans...)
-	params := t.Params(d.database.Name)
-	if d.options.record != nil {
-		d.options.record(params)
-	}
-	start := time.Now()
-	results, version, err := v.Transact(ctx, params)
-	d.metrics.transact.WithLabelValues(d.database.Name).Observe(time.Since(start).Seconds())
-	d.metrics.owners.WithLabelValues(d.database.Name).Observe(float64(len(jobs)))
-	if err != nil {
-		return outcome{err: fmt.Errorf("%w: %w", ovs.ErrUnknown, err)}
-	}
-	if err := t.Refusal(results); err != nil {
-		d.metrics.refusals.WithLabelValues(d.database.Name).Inc()
-		return outcome{err: err, version: version}
-	}
-	return outcome{version: version}
 }

@@ -28,6 +28,8 @@ type options struct {
 	metrics  prometheus.Registerer
 	record   func(params []byte)
 	deadline time.Duration
+	window   time.Duration
+	rare     map[string]bool
 }
 
 // WithLogger gives the DB a logger for sessions that begin and end.
@@ -42,6 +44,17 @@ func WithRecorder(f func(params []byte)) Option { return func(o *options) { o.re
 // WithDeadline says how long a transaction may take before the session is given up; a server that takes longer than the
 // 15 seconds it has by default has lost its disk or its quorum.
 func WithDeadline(limit time.Duration) Option { return func(o *options) { o.deadline = limit } }
+
+// WithWindow has the plans of some features go together, in one transaction each time the window has passed: those whose
+// changes are rare, and dear to whoever reads the database. A plan that comes alone does not wait.
+func WithWindow(length time.Duration, features ...string) Option {
+	return func(o *options) {
+		o.window, o.rare = length, map[string]bool{}
+		for _, f := range features {
+			o.rare[f] = true
+		}
+	}
+}
 
 // DB is a database, whatever becomes of the connections to it.
 type DB struct {
