@@ -86,7 +86,9 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: l.chooser, Pools: pools, Groups: groups, Events: events}))
 		},
 		func() error { return reconcile.Register(mgr, db, namespace.Feature(c, l.chooser)) },
-		func() error { return reconcile.Register(mgr, db, service.Feature(c, l.addresses, o.DefaultVpc)) },
+		func() error {
+			return reconcile.Register(mgr, db, service.Feature(c, service.Config{Addresses: l.addresses, DefaultVpc: o.DefaultVpc, Events: events}))
+		},
 		func() error { return reconcile.Register(mgr, db, service.Variables(c)) },
 		func() error {
 			return mgr.Add(&policy.Seed{Reader: c, DB: db, Groups: groups, Kinds: policies, Log: mgr.GetLogger().WithName("seed")})

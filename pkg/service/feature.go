@@ -7,12 +7,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
@@ -29,6 +31,8 @@ const (
 	// asksIndex finds the Services that by themselves ask for nodes to be looked at, or for variables.
 	asksIndex                = "asks"
 	asksNodes, asksVariables = "nodes", "variables"
+	// vpcIndex finds the Services that name a Vpc.
+	vpcIndex = "vpc"
 )
 
 // Index makes the indexes that the features of this package read.
@@ -48,12 +52,21 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 			return []string{"true"}
 		}},
 		{&corev1.Service{}, asksIndex, func(obj client.Object) []string { return asks(obj.(*corev1.Service)) }},
+		{&corev1.Service{}, vpcIndex, func(obj client.Object) []string { return named(obj.GetAnnotations()[v1.AnnotationVpc]) }},
 	} {
 		if err := indexer.IndexField(ctx, i.obj, i.name, i.keys); err != nil {
 			return fmt.Errorf("indexing %T by %s: %w", i.obj, i.name, err)
 		}
 	}
 	return nil
+}
+
+// named is a name as the keys of an index; none is no key.
+func named(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
 }
 
 func asks(s *corev1.Service) []string {
@@ -67,25 +80,59 @@ func asks(s *corev1.Service) []string {
 	return out
 }
 
+// Config is what the Service feature works with.
+type Config struct {
+	// Addresses knows those of nodes.
+	Addresses *nodeaddr.Judge
+	// DefaultVpc is where Services are reached that name no Vpc.
+	DefaultVpc string
+	// Events tells users why a Service is not reached.
+	Events recorder.EventRecorder
+}
+
 // Feature is the Service feature. Index has to be called before.
-func Feature(r client.Reader, addresses *nodeaddr.Judge, defaultVpc string) reconcile.Feature[In] {
-	f := &feature{reader: r, addresses: addresses, defaultVpc: defaultVpc}
+func Feature(r client.Reader, config Config) reconcile.Feature[In] {
+	f := &feature{Config: config, reader: r}
 	return reconcile.Feature[In]{
 		Name: FeatureName,
 		For:  &corev1.Service{},
 		Watches: []reconcile.Watch{
 			{Kind: &discoveryv1.EndpointSlice{}, Map: serviceOf},
 			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{placeChanged}},
+			{Kind: &v1.Vpc{}, Map: f.naming, When: []predicate.Predicate{vpcCameOrWent}},
 		},
-		Sources: []source.Source{&reconcile.FeedSource{Feed: addresses.Changed(), Enqueue: f.whenAddresses}},
-		Workers: 4, Gather: f.gather, Translate: Translate,
+		Sources: []source.Source{&reconcile.FeedSource{Feed: config.Addresses.Changed(), Enqueue: f.whenAddresses}},
+		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 }
 
 type feature struct {
-	reader     client.Reader
-	addresses  *nodeaddr.Judge
-	defaultVpc string
+	Config
+	reader client.Reader
+}
+
+// naming are the Services that name a Vpc.
+func (f *feature) naming(ctx context.Context, vpc client.Object) []ctrl.Request {
+	var services corev1.ServiceList
+	if f.reader.List(ctx, &services, client.MatchingFields{vpcIndex: vpc.GetName()}) != nil {
+		return nil // the cache only fails to list while the manager stops
+	}
+	out := make([]ctrl.Request, len(services.Items))
+	for i := range services.Items {
+		out[i] = ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&services.Items[i])}
+	}
+	return out
+}
+
+// vpcCameOrWent drops what a Vpc says besides being there.
+var vpcCameOrWent = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
+
+// report tells the Service's author what keeps it from being reached. A Service has no condition of ours.
+func (f *feature) report(_ context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
+	if wrong := out.Problems.Blocking(); len(wrong) > 0 {
+		f.Events.Eventf(in.Service, nil, "Warning", wrong[0].Reason, "Balance", "%s", reconcile.Note(wrong.String()))
+	}
+	return nil
 }
 
 // serviceOf is the Service that an EndpointSlice carries the name of.
@@ -134,7 +181,7 @@ func (f *feature) dependents(ctx context.Context, _ client.Object) []ctrl.Reques
 }
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
-	in := In{Key: reconcile.Key(key), Vpc: f.defaultVpc}
+	in := In{Key: reconcile.Key(key), Vpc: f.DefaultVpc}
 	var svc corev1.Service
 	if err := r.Get(ctx, key, &svc); err != nil {
 		return in, client.IgnoreNotFound(err)
@@ -142,6 +189,10 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	in.Service = &svc
 	if vpc := svc.Annotations[v1.AnnotationVpc]; vpc != "" {
 		in.Vpc = vpc
+		err := r.Get(ctx, types.NamespacedName{Name: vpc}, &v1.Vpc{})
+		if in.NoVpc = errors.IsNotFound(err); err != nil && !in.NoVpc {
+			return in, fmt.Errorf("reading vpc %s: %w", vpc, err)
+		}
 	}
 	var err error
 	if in.Slices, err = slicesOf(ctx, r, key); err != nil || !in.asksNodes() {
@@ -153,7 +204,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	}
 	for i := range nodes.Items {
 		node := &nodes.Items[i]
-		addresses, err := f.addresses.Of(ctx, node)
+		addresses, err := f.Addresses.Of(ctx, node)
 		if err != nil {
 			return in, err //nolint:wrapcheck // it says what could not be read
 		}

@@ -12,7 +12,7 @@ func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[service.In] {
 		index(t, c)
 		_, addresses := reconciletest.Addresses(t, c, p)
-		return service.Feature(c, addresses, "ovn-cluster")
+		return service.Feature(c, service.Config{Addresses: addresses, DefaultVpc: "ovn-cluster", Events: &c.Events})
 	})
 }
 

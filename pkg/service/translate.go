@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -26,8 +27,9 @@ type In struct {
 	Service *corev1.Service
 	// Slices are the EndpointSlices that carry the Service's name.
 	Slices []*discoveryv1.EndpointSlice
-	// Vpc is where the Service can be reached.
-	Vpc string
+	// Vpc is where the Service can be reached; NoVpc says that there is no such Vpc.
+	Vpc   string
+	NoVpc bool
 	// Nodes are all nodes; read only for a Service that depends on them.
 	Nodes []Host
 }
@@ -43,6 +45,11 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	if in.Service == nil || !ours(in.Service) {
 		return want, nil
+	}
+	var problems reconcile.Problems
+	if in.NoVpc {
+		problems.Add("metadata.annotations["+v1.AnnotationVpc+"]", v1.ReasonVpcNotFound, "there is no Vpc %q", in.Vpc)
+		return want, problems
 	}
 	t := tables{}
 	refused := map[string]string{}
