@@ -23,7 +23,7 @@ type family struct {
 	released fifo[netip.Addr]
 	// forgotten says that there are free addresses before next that are not among the released any more.
 	forgotten bool
-	waiting  fifo[string] // owners who found no address here
+	waiting   fifo[string] // owners who found no address here
 }
 
 // fixed is an address that nobody may have.

@@ -26,14 +26,16 @@ const (
 // +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 // +kubebuilder:resource:scope=Cluster,path=vpcs,shortName=vpc
 // +kubebuilder:subresource:status
-// +kubebuilder:printcolumn:name="EnableExternal",type=boolean,JSONPath=`.status.enableExternal`
-// +kubebuilder:printcolumn:name="EnableBfd",type=boolean,JSONPath=`.status.enableBfd`
-// +kubebuilder:printcolumn:name="Standby",type=boolean,JSONPath=`.status.standby`
-// +kubebuilder:printcolumn:name="Subnets",type=string,JSONPath=`.status.subnets`
-// +kubebuilder:printcolumn:name="ExtraExternalSubnets",type=string,JSONPath=`.status.extraExternalSubnets`
-// +kubebuilder:printcolumn:name="Namespaces",type=string,JSONPath=`.spec.namespaces`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="DefaultSubnet",type=string,JSONPath=`.status.defaultLogicalSwitch`
+// +kubebuilder:printcolumn:name="Namespaces",type=string,JSONPath=`.spec.namespaces`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="EnableExternal",type=boolean,priority=1,JSONPath=`.status.enableExternal`
+// +kubebuilder:printcolumn:name="EnableBfd",type=boolean,priority=1,JSONPath=`.status.enableBfd`
+// +kubebuilder:printcolumn:name="Standby",type=boolean,priority=1,JSONPath=`.status.standby`
+// +kubebuilder:printcolumn:name="Subnets",type=string,priority=1,JSONPath=`.status.subnets`
+// +kubebuilder:printcolumn:name="ExtraExternalSubnets",type=string,priority=1,JSONPath=`.status.extraExternalSubnets`
 type Vpc struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
