@@ -96,7 +96,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if err := d.installPlugins(); err != nil {
 		return err
 	}
-	metrics.Registry.MustRegister(d.server.Metrics, datapathInfo(d.datapathLabel()))
+	metrics.Registry.MustRegister(d.server.Metrics, d.host.Looks, datapathInfo(d.datapathLabel()))
 	listener, err := server.Listen(d.bindSocket)
 	if err != nil {
 		return err

@@ -107,6 +107,12 @@ func trim(in any) (any, error) {
 	case *corev1.Node:
 		obj.ManagedFields = nil
 		obj.Status = corev1.NodeStatus{Addresses: obj.Status.Addresses}
+	case *kubeovnv1.Subnet:
+		obj.ManagedFields = nil
+		// Usage: as much text as addresses in use are scattered, and another one every second while pods come and go anywhere.
+		status := &obj.Status
+		status.V4AvailableIPs, status.V4UsingIPs, status.V6AvailableIPs, status.V6UsingIPs = 0, 0, 0, 0
+		status.V4AvailableIPRange, status.V4UsingIPRange, status.V6AvailableIPRange, status.V6UsingIPRange = "", "", "", ""
 	case client.Object:
 		obj.SetManagedFields(nil)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
@@ -49,6 +50,9 @@ type Host struct {
 	db     *vsdb.DB
 	log    logr.Logger
 	dirty  chan struct{}
+	// Looks times each look at the kernel and at Open vSwitch. A node reads neither outside of one, so its count is what
+	// the events of the cluster cost the node.
+	Looks prometheus.Histogram
 	// changed is told when readiness changed.
 	changed func()
 
@@ -69,6 +73,11 @@ func New(config Config, db *vsdb.DB, log logr.Logger) *Host {
 	h := &Host{
 		config: config, db: db, log: log, dirty: make(chan struct{}, 1), changed: func() {},
 		inputs: inputs{subnets: map[string]Subnet{}}, err: errNotYet, turned: make(chan struct{}),
+		Looks: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "woven_host_look_duration_seconds",
+			Help:    "Time that each comparison of the node's kernel and Open vSwitch with what they should be took.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}),
 	}
 	db.OnChange(func(c vsdb.Change) {
 		if h.concerns(c) {
@@ -218,7 +227,9 @@ func (h *Host) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+		began := time.Now()
 		err := h.reconcile(ctx)
+		h.Looks.Observe(time.Since(began).Seconds())
 		h.report(err)
 		var waiting *waitingError
 		if err == nil || errors.As(err, &waiting) {

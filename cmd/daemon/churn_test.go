@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/host/hosttest"
+)
+
+func TestMain(m *testing.M) { hosttest.Main(m) }
+
+const fakeNodes = 200
+
+func fakeNode(i int, beat time.Time) *corev1.Node {
+	name := fmt.Sprintf("node-%d", i)
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{kubeovnv1.AnnotationChassis: name},
+			Labels: map[string]string{kubeovnv1.LabelOVSDatapathType: kubeovnv1.DatapathUserspace}},
+		Status: corev1.NodeStatus{
+			Addresses:  []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("172.31.%d.1", i)}},
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, LastHeartbeatTime: metav1.NewTime(beat)}},
+			Images:     []corev1.ContainerImage{{Names: []string{"some/image"}}},
+		},
+	}
+}
+
+func fakeSubnet(name, cidr string, used int) *kubeovnv1.Subnet {
+	s := &kubeovnv1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: kubeovnv1.SubnetSpec{CIDRBlock: cidr}}
+	s.Status.Conditions = []kubeovnv1.Condition{{Type: kubeovnv1.ConditionValidated, Status: metav1.ConditionTrue}}
+	s.Status.V4UsingIPs = kubeovnv1.Count(used)
+	s.Status.V4UsingIPRange = fmt.Sprintf("10.16.0.2-10.16.0.%d", 2+used)
+	return s
+}
+
+// churned is a daemon's watch and host on a cluster whose other nodes are busy.
+type churned struct {
+	*testing.T
+	*daemon
+	api   *api
+	watch *watch
+}
+
+func newChurned(t *testing.T) *churned {
+	t.Helper()
+	c := &churned{T: t, api: newAPI(t)}
+	for i := range fakeNodes {
+		c.api.set("nodes", fakeNode(i, time.Unix(0, 0)))
+	}
+	for _, name := range []string{"ovn-default", "web"} {
+		c.api.set("subnets", fakeSubnet(name, "10.16.0.0/16", 0))
+	}
+	o := options{
+		nodeName: "node-0", namespace: "kube-system", kubeconfig: c.api.kubeconfig(), ovsSocket: "unix:" + t.TempDir() + "/none",
+		clusterRouter: kubeovnv1.DefaultVpc, nodeSwitch: kubeovnv1.JoinSubnet, userspace: true,
+	}
+	c.daemon = newDaemon(o)
+	var err error
+	if c.watch, err = c.newWatch(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for name, run := range map[string]func(context.Context) error{"watch": c.watch.run, "host": c.host.Run} {
+		running.Go(func() {
+			if err := run(ctx); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	t.Cleanup(func() { cancel(); running.Wait() })
+	hosttest.Must(t, c.watch.awaitPods(ctx))
+	return c
+}
+
+// looks is how often the host has looked at the kernel and Open vSwitch.
+func (c *churned) looks() uint64 {
+	c.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(c.host.Looks)
+	families, err := registry.Gather()
+	hosttest.Must(c, err)
+	return families[0].GetMetric()[0].GetHistogram().GetSampleCount()
+}
+
+// tell makes a change and returns when the daemon's cache has it.
+func (c *churned) tell(resource string, obj client.Object) {
+	c.Helper()
+	version, have := c.api.set(resource, obj), obj.DeepCopyObject().(client.Object)
+	hosttest.Eventually(c, "the daemon has "+obj.GetName(), func() bool {
+		err := c.watch.cache.Get(c.Context(), types.NamespacedName{Name: obj.GetName()}, have)
+		return err == nil && have.GetResourceVersion() == version
+	})
+}
+
+// move changes something that nodes do look at, and returns how many looks there have been when that has been seen.
+func (c *churned) move(cidr string) uint64 {
+	c.Helper()
+	before := c.looks()
+	c.tell("subnets", fakeSubnet("moved", cidr, 0))
+	hosttest.Eventually(c, "a look at "+cidr, func() bool { return c.looks() > before })
+	return c.looks()
+}
+
+// TestWhatHappensElsewhereWakesNoNode: with 200 nodes whose pods come and go, the usage of Subnets changes all the time,
+// and every node's heart beats. None of it makes a node look at its kernel, and what other nodes say is not even sent.
+func TestWhatHappensElsewhereWakesNoNode(t *testing.T) {
+	c := newChurned(t)
+	before := c.move("10.30.0.0/16")
+	for round := range 25 {
+		for i := range fakeNodes {
+			if i > 0 { // this node's own comes last, to be waited for
+				c.api.set("nodes", fakeNode(i, time.Unix(int64(round), 0)))
+			}
+			c.api.set("pods", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+				Namespace: "shop", Name: fmt.Sprintf("web-%d-%d", round, i), Annotations: map[string]string{"test/node": fmt.Sprintf("node-%d", 1+i)},
+			}})
+		}
+		c.tell("nodes", fakeNode(0, time.Unix(int64(round), 0)))
+		for _, name := range []string{"ovn-default", "web"} {
+			c.tell("subnets", fakeSubnet(name, "10.16.0.0/16", 1+round))
+		}
+	}
+	if after := c.move("10.31.0.0/16"); after != before+1 {
+		t.Errorf("the node looked %d times at what happened elsewhere", after-before-1)
+	}
+	if sent := c.api.events("nodes"); sent != 25 {
+		t.Errorf("%d events of nodes were sent to one of them, which has had 25 of its own", sent)
+	}
+	if sent := c.api.events("pods"); sent != 0 {
+		t.Errorf("%d events of other nodes' pods were sent", sent)
+	}
+	web := &kubeovnv1.Subnet{}
+	hosttest.Must(t, c.watch.cache.Get(t.Context(), types.NamespacedName{Name: "web"}, web))
+	if web.Status.V4UsingIPs != 0 || web.Status.V4UsingIPRange != "" || len(web.Status.Conditions) == 0 || web.Spec.CIDRBlock == "" {
+		t.Errorf("the daemon holds %+v", web)
+	}
+}
