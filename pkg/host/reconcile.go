@@ -156,6 +156,7 @@ func (h *Host) desired(in inputs, t tunnel) kernel.State {
 		want.Links[t.bridge] = kernel.Link{Up: true, SoftChecksum: true}
 		want.Addresses[t.bridge] = t.saved.Addresses
 		want.Routes = append(want.Routes, t.saved.routesOver(t.bridge)...)
+		want.TakenOver = []string{t.nic}
 	}
 	for _, address := range in.node.Join.Addresses {
 		// The kernel makes these with the address and never again, while the gateways of all other routes are behind them.
@@ -174,7 +175,7 @@ func (h *Host) desired(in inputs, t tunnel) kernel.State {
 	}
 	for _, address := range in.node.Join.Addresses {
 		if address.Addr().Is6() {
-			want.Sysctls["net/ipv6/conf/all/forwarding"] = "1"
+			want.Sysctls[kernel.Forwarding6] = "1"
 		}
 		all = append(all, address.Masked())
 	}

@@ -21,6 +21,7 @@ import (
 
 // tunnel is where the node's tunnels end.
 type tunnel struct {
+	nic     string
 	address netip.Addr
 	mtu     int
 	// bridge is the bridge that took over the interface's addresses, on the userspace datapath.
@@ -126,7 +127,7 @@ func (h *Host) tunnel(ctx context.Context, session *vsdb.Session, root *vsdb.Roo
 	if err != nil {
 		return tunnel{}, err
 	}
-	t := tunnel{mtu: link.Attrs().MTU}
+	t := tunnel{nic: nic, mtu: link.Attrs().MTU}
 	if !h.config.Userspace {
 		t.address, err = encapAddress(nic, onNIC)
 		return t, err

@@ -112,6 +112,16 @@ func NetNS(t testing.TB) (path string, end func()) {
 	return path, end
 }
 
+// MoveLink moves a link into a network namespace.
+func MoveLink(link netlink.Link, path string) error {
+	ns, err := netns.GetFromPath(path)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return netlink.LinkSetNsFd(link, int(ns))
+}
+
 // OVSDB is a real ovsdb-server with an Open_vSwitch database.
 type OVSDB struct {
 	t    testing.TB

@@ -3,8 +3,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -18,10 +16,7 @@ func Apply(plan Plan) error {
 	for name, link := range plan.Links {
 		errs = append(errs, applyLink(name, link))
 	}
-	// In order: a kernel without ucast_solicit and before mcast_resolicit would have no probe left, and give neighbours up.
-	for _, key := range slices.Sorted(maps.Keys(plan.Sysctls)) {
-		errs = append(errs, writeSysctl(key, plan.Sysctls[key]))
-	}
+	errs = append(errs, applySysctls(plan.Sysctls))
 	for _, a := range plan.AddressesAdd {
 		errs = append(errs, applyAddress(a, netlink.AddrReplace, "adding"))
 	}
@@ -36,6 +31,19 @@ func Apply(plan Plan) error {
 	}
 	if plan.Netfilter != nil {
 		errs = append(errs, applyNetfilter(*plan.Netfilter))
+	}
+	return errors.Join(errs...)
+}
+
+// applySysctls leaves out what comes last, IPv6 forwarding, when something before it failed: it would take the node's own
+// way out.
+func applySysctls(want map[string]string) error {
+	var errs []error
+	for _, key := range inOrder(want) {
+		if key == Forwarding6 && errors.Join(errs...) != nil {
+			break
+		}
+		errs = append(errs, writeSysctl(key, want[key]))
 	}
 	return errors.Join(errs...)
 }

@@ -20,14 +20,20 @@ import (
 func Observe(want State) (State, error) {
 	have := State{Links: map[string]Link{}, Addresses: map[string][]netip.Prefix{}, Sysctls: map[string]string{}}
 	for key := range want.Sysctls {
-		text, err := os.ReadFile(filepath.Join(sysctlRoot, key))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		value, exists, err := readSysctl(key)
 		if err != nil {
-			return have, fmt.Errorf("reading sysctl %s: %w", key, err)
+			return have, err
 		}
-		have.Sysctls[key] = strings.TrimSpace(string(text))
+		if exists {
+			have.Sysctls[key] = value
+		}
+	}
+	if forwarding, exists := have.Sysctls[Forwarding6]; exists && forwarding != want.Sysctls[Forwarding6] {
+		learning, err := learningLinks()
+		if err != nil {
+			return have, err
+		}
+		have.Learning = learning
 	}
 	names := map[int]string{}
 	for name := range want.Links {
@@ -118,6 +124,17 @@ func ipNetOf(p netip.Prefix) *net.IPNet {
 }
 
 const sysctlRoot = "/proc/sys"
+
+func readSysctl(key string) (value string, exists bool, err error) {
+	text, err := os.ReadFile(filepath.Join(sysctlRoot, key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("reading sysctl %s: %w", key, err)
+	}
+	return strings.TrimSpace(string(text)), true, nil
+}
 
 func writeSysctl(key, value string) error {
 	err := os.WriteFile(filepath.Join(sysctlRoot, key), []byte(value), 0o644)

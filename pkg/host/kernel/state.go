@@ -20,6 +20,10 @@ type State struct {
 	Routes    []Route
 	Sysctls   map[string]string
 	Netfilter Netfilter
+	// Learning are, in what is, the links that take router advertisements as hosts do; see routers.go.
+	Learning []string
+	// TakenOver are, in what should be, the links whose addresses a bridge has taken over. They learn nothing.
+	TakenOver []string
 }
 
 // Link is a network device.
@@ -122,6 +126,7 @@ func Diff(want, have State) Plan {
 			plan.Sysctls[key] = value
 		}
 	}
+	keepLearning(&plan, want, have)
 	for name, link := range want.Links {
 		is, exists := have.Links[name]
 		if !exists {
@@ -212,7 +217,7 @@ func (p Plan) Empty() bool { return p.String() == "" }
 func (p Plan) String() string {
 	var lines []string
 	line := func(format string, values ...any) { lines = append(lines, fmt.Sprintf(format, values...)) }
-	for _, key := range slices.Sorted(maps.Keys(p.Sysctls)) {
+	for _, key := range inOrder(p.Sysctls) {
 		line("sysctl %s = %s", key, p.Sysctls[key])
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Links)) {
