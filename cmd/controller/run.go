@@ -37,9 +37,13 @@ const (
 	retryPeriod   = 2 * time.Second
 )
 
-// topologyWindow is how often routers, switches and nodes change: northd computes all flows anew each time, and each chassis
-// goes through all of its own, so that 300 new Subnets one by one keep a processor of every chassis busy for 16 s.
-const topologyWindow = 500 * time.Millisecond
+// Changes of routers, switches and nodes that come shortly after each other go together: northd computes all flows anew for
+// each, and each chassis goes through all of its own, so that 300 new Subnets one by one keep a processor of every chassis
+// busy for 16 s.
+const (
+	topologyQuiet   = 500 * time.Millisecond
+	topologyLongest = 3 * time.Second
+)
 
 // run serves until ctx ends.
 func run(ctx context.Context, o *Options) error {
@@ -56,7 +60,7 @@ func run(ctx context.Context, o *Options) error {
 	}
 	db, err := engine.Open(ctx, ovs.Northbound, splitList(o.NBAddr),
 		engine.WithLogger(mgr.GetLogger().WithName("ovs")), engine.WithMetrics(metrics.Registry),
-		engine.WithWindow(topologyWindow, vpc.FeatureName, subnet.FeatureName, node.FeatureName))
+		engine.WithWindow(topologyQuiet, topologyLongest, vpc.FeatureName, subnet.FeatureName, node.FeatureName))
 	if err != nil {
 		return fmt.Errorf("opening the northbound database: %w", err)
 	}

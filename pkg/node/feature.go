@@ -36,6 +36,9 @@ type Config struct {
 	Events recorder.EventRecorder
 }
 
+// workers wait for the database nearly all the time; so many nodes can go in one transaction.
+const workers = 256
+
 // Feature is the Node feature: it takes nodes' addresses from pools and tells each node its own by annotations.
 func Feature(c client.Client, pools *subnet.Pools, config Config) reconcile.Feature[In] {
 	f := &feature{client: c, pools: pools, config: config}
@@ -46,7 +49,7 @@ func Feature(c client.Client, pools *subnet.Pools, config Config) reconcile.Feat
 		Watches: append(config.Addresses.Watches(),
 			reconcile.Watch{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}}),
 		Sources: []source.Source{&reconcile.FeedSource{Feed: pools.Waiting(), Enqueue: enqueue}},
-		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
+		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 }
 

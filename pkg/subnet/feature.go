@@ -37,7 +37,7 @@ type Config struct {
 const statusDelay = time.Second
 
 // workers wait on the API server and the database nearly all the time; so many Subnets can go in one transaction.
-const workers = 64
+const workers = 256
 
 // Feature is the Subnet feature. It keeps pools in step with the specs.
 func Feature(c client.Client, pools *Pools, config Config) reconcile.Feature[In] {

@@ -34,11 +34,15 @@ func Feature(c client.Client, d Defaults) reconcile.Feature[In] {
 		Watches: []reconcile.Watch{{
 			Kind: &v1.Subnet{}, Map: f.vpcOf, When: []predicate.Predicate{subnetsChanged}, Delay: subnetsTogether,
 		}},
+		Workers:   workers,
 		Gather:    f.gather,
 		Translate: Translate,
 		Report:    f.report,
 	}
 }
+
+// workers wait for the database nearly all the time; so many Vpcs can go in one transaction.
+const workers = 64
 
 // subnetsTogether gathers Subnets that come together: each look lists them all, in the Vpc's status too.
 const subnetsTogether = 300 * time.Millisecond

@@ -52,7 +52,7 @@ func (d *DB) commit(ctx context.Context, j *job) outcome {
 // commitAll sends one transaction after the other, each with all that has gathered during the one before. What the window
 // holds back goes when it opens.
 func (d *DB) commitAll(ctx context.Context) {
-	w := window{rare: d.options.rare, length: d.options.window}
+	w := d.options.window
 	for {
 		select {
 		case <-ctx.Done():

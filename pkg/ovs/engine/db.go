@@ -28,8 +28,7 @@ type options struct {
 	metrics  prometheus.Registerer
 	record   func(params []byte)
 	deadline time.Duration
-	window   time.Duration
-	rare     map[string]bool
+	window   window
 }
 
 // WithLogger gives the DB a logger for sessions that begin and end.
@@ -45,13 +44,13 @@ func WithRecorder(f func(params []byte)) Option { return func(o *options) { o.re
 // 15 seconds it has by default has lost its disk or its quorum.
 func WithDeadline(limit time.Duration) Option { return func(o *options) { o.deadline = limit } }
 
-// WithWindow has the plans of some features go together, in one transaction each time the window has passed: those whose
-// changes are rare, and dear to whoever reads the database. A plan that comes alone does not wait.
-func WithWindow(length time.Duration, features ...string) Option {
+// WithWindow has the plans of some features go together: those whose changes are rare, and dear to whoever reads the database.
+// A plan that comes alone does not wait; of several, each waits until none has come for the quiet time, and longest at most.
+func WithWindow(quiet, longest time.Duration, features ...string) Option {
 	return func(o *options) {
-		o.window, o.rare = length, map[string]bool{}
+		o.window = window{rare: map[string]bool{}, quiet: quiet, longest: longest}
 		for _, f := range features {
-			o.rare[f] = true
+			o.window.rare[f] = true
 		}
 	}
 }

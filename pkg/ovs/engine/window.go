@@ -4,13 +4,15 @@ import "time"
 
 // window holds back plans of features whose changes cost everybody much, so that many of them together cost little more than
 // one: northd computes all flows anew for a router's port, and each chassis goes through the flows of all its switches for a
-// new one. The first goes at once, and the next ones together, when the window has been shut for its length. Plans of other
-// features pass.
+// new one. A plan that comes alone goes at once. Those that come shortly after go together, when no more of them have come
+// for a while, or the first has waited for long enough. Plans of other features pass.
 type window struct {
-	rare   map[string]bool // features whose plans are held back
-	length time.Duration
+	rare    map[string]bool // features whose plans are held back
+	quiet   time.Duration   // without another plan, after which the held ones go
+	longest time.Duration   // that a plan is held
 
-	last  time.Time // when plans of these features were let through
+	last  time.Time // when the last plan of these features came or went
+	since time.Time // when the first of the held ones came
 	held  []*job
 	opens <-chan time.Time // nil while nothing is held
 }
@@ -18,6 +20,7 @@ type window struct {
 // pass are those of the jobs that may go now.
 func (w *window) pass(jobs []*job, now time.Time) []*job {
 	out := jobs[:0]
+	before := len(w.held)
 	for _, j := range jobs {
 		if w.rare[j.feature] {
 			w.held = append(w.held, j)
@@ -25,16 +28,19 @@ func (w *window) pass(jobs []*job, now time.Time) []*job {
 			out = append(out, j)
 		}
 	}
-	if len(w.held) == 0 {
+	if len(w.held) == before {
 		return out
 	}
-	shut := w.length - now.Sub(w.last)
-	if shut <= 0 {
+	alone := before == 0 && now.Sub(w.last) >= w.quiet
+	if before == 0 {
+		w.since = now
+	}
+	w.last = now
+	wait := min(w.quiet, w.longest-now.Sub(w.since))
+	if alone || wait <= 0 {
 		return append(out, w.open(now)...)
 	}
-	if w.opens == nil {
-		w.opens = time.After(shut)
-	}
+	w.opens = time.After(wait)
 	return out
 }
 
