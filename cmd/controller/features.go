@@ -17,6 +17,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/policy"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/service"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -25,16 +26,16 @@ import (
 
 // lookups are what several features ask, each with its index of the cache.
 type lookups struct {
-	names     subnet.Names
-	chooser   *subnet.Chooser
+	subnets   subnet.Finder
+	chooser   *pool.Chooser
 	ranges    *cidr.Map
 	addresses *nodeaddr.Judge
 }
 
 func newLookups(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Options) (l lookups, err error) {
 	c, indexer := mgr.GetClient(), mgr.GetFieldIndexer()
-	l.names = subnet.Names{DefaultVpc: o.DefaultVpc, DefaultSubnet: o.DefaultSubnet, Join: o.JoinSubnet}
-	if l.chooser, err = subnet.NewChooser(ctx, c, indexer, l.names); err != nil {
+	l.subnets = subnet.Finder{Reader: c, Names: subnet.Names{DefaultVpc: o.DefaultVpc, Join: o.JoinSubnet}}
+	if l.chooser, err = pool.NewChooser(ctx, c, indexer, o.DefaultSubnet); err != nil {
 		return l, err
 	}
 	if l.ranges, err = cidr.NewMap(ctx, c, indexer, o.DefaultVpc); err != nil {
@@ -51,7 +52,7 @@ func newLookups(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opti
 
 // addFeatures is the list of all that the controller does.
 func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Options) error {
-	c, pools, groups, events := mgr.GetClient(), subnet.NewPools(), group.NewRegistry(), mgr.GetEventRecorder("woven-controller")
+	c, pools, groups, events := mgr.GetClient(), pool.New(), group.NewRegistry(), mgr.GetEventRecorder("woven-controller")
 	l, err := newLookups(ctx, mgr, db, o)
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		func() error { return metrics.Registry.Register(pools) },
 		func() error { return mgr.Add(&bootstrap{client: c, options: o}) },
 		func() error {
-			return mgr.Add(&ip.Seed{Reader: c, DB: db, Pools: pools, Names: l.names, Events: events, Log: mgr.GetLogger().WithName("seed")})
+			return mgr.Add(&ip.Seed{Reader: c, DB: db, Pools: pools, Names: l.subnets.Names, Events: events, Log: mgr.GetLogger().WithName("seed")})
 		},
 		func() error { return reconcile.Register(mgr, db, meter.Feature(o.Rates)) },
 		func() error {
@@ -83,9 +84,11 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 			}))
 		},
 		func() error {
-			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{Client: c, Chooser: l.chooser, Pools: pools, Groups: groups, Events: events}))
+			return reconcile.Register(mgr, db, pod.Feature(pod.Parts{
+				Client: c, Chooser: l.chooser, Subnets: l.subnets, Pools: pools, Groups: groups, Events: events,
+			}))
 		},
-		func() error { return reconcile.Register(mgr, db, namespace.Feature(c, l.chooser)) },
+		func() error { return reconcile.Register(mgr, db, namespace.Feature(c, l.chooser, l.subnets)) },
 		func() error {
 			return reconcile.Register(mgr, db, service.Feature(c, service.Config{Addresses: l.addresses, DefaultVpc: o.DefaultVpc, Events: events}))
 		},

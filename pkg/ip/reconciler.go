@@ -23,14 +23,14 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/pod"
-	"github.com/woven-cni/woven/pkg/subnet"
+	"github.com/woven-cni/woven/pkg/pool"
 )
 
 // workers bound how many writes of IP objects are under way: they come after what pods wait for.
 const workers = 4
 
 // Register adds the controller of IP objects to mgr. A key is a pod's name, or a node's, which has no namespace.
-func Register(mgr manager.Manager, pools *subnet.Pools) error {
+func Register(mgr manager.Manager, pools *pool.Pools) error {
 	warm := true
 	c, err := controller.New("ip", mgr, controller.Options{
 		Reconciler:              &reconciler{client: mgr.GetClient(), pools: pools},
@@ -75,7 +75,7 @@ func holderOf(_ context.Context, obj client.Object) []ctrl.Request {
 
 type reconciler struct {
 	client client.Client
-	pools  *subnet.Pools
+	pools  *pool.Pools
 }
 
 // Reconcile makes the IP object of one pod or node what it holds.
@@ -148,7 +148,7 @@ func (r *reconciler) want(ctx context.Context, key types.NamespacedName) (*v1.IP
 
 // record is what a holder has, or nil. It is read from the pools, which the rows follow; annotations can be forged.
 func (r *reconciler) record(h holder, nodeName string) *v1.IP {
-	home, lease := r.pools.Held(h.name)
+	home, lease := r.pools.Held(h.owner)
 	if lease.IsZero() {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package ip
 
 import (
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +13,9 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/node"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/pod"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -36,9 +38,9 @@ func newPod(change func(*corev1.Pod)) *corev1.Pod {
 }
 
 // holding are pools in which some have addresses.
-func holding(t *testing.T, owners ...string) *subnet.Pools {
+func holding(t *testing.T, owners ...ovs.Owner) *pool.Pools {
 	t.Helper()
-	pools := subnet.NewPools()
+	pools := pool.New()
 	obj := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "ovn-default"}, Spec: v1.SubnetSpec{CIDRBlock: "10.16.0.0/16,fd00:10:16::/64"}}
 	s, problems := subnet.Parse(obj, "ovn-cluster")
 	addrs, err := ipam.ParseAddrs("10.16.0.5,fd00:10:16::5")
@@ -46,7 +48,7 @@ func holding(t *testing.T, owners ...string) *subnet.Pools {
 		t.Fatal(err, problems)
 	}
 	for _, owner := range owners {
-		if _, err := pools.Allocate(s, ipam.Request{Owner: owner, Addrs: addrs}); err != nil {
+		if _, err := pools.Allocate(s.Pool(), pool.Request{Owner: owner, Addrs: addrs}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -110,9 +112,9 @@ func TestReconcile(t *testing.T) {
 			cluster.Load(tc.objects...)
 			r := &reconciler{client: cluster, pools: holding(t)}
 			if !tc.nothing {
-				r.pools = holding(t, strings.TrimPrefix(tc.key.String(), "/"))
+				r.pools = holding(t, pod.Owner(tc.key))
 				if tc.key.Namespace == "" {
-					r.pools = holding(t, node.PortName(tc.key.Name))
+					r.pools = holding(t, node.Owner(tc.key.Name))
 				}
 			}
 			for range 2 { // the second time finds all done

@@ -20,6 +20,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/pod"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -34,7 +35,7 @@ import (
 type Seed struct {
 	Reader client.Reader
 	DB     *engine.DB
-	Pools  *subnet.Pools
+	Pools  *pool.Pools
 	Names  subnet.Names
 	// Events tells the owners that lose an address.
 	Events recorder.EventRecorder
@@ -44,22 +45,19 @@ type Seed struct {
 // holder is a pod or node that may have addresses.
 type holder struct {
 	object client.Object
-	// owner is the row's; name is what the pools know the holder by.
+	// owner is whose the row and the addresses are.
 	owner ovs.Owner
-	name  string
 	// port is the name of the switch port and of the IP object.
 	port string
 }
 
 func podHolder(p *corev1.Pod) holder {
 	key := client.ObjectKeyFromObject(p)
-	name := reconcile.Key(key)
-	return holder{object: p, owner: ovs.Owner{Feature: pod.FeatureName, Key: name}, name: name, port: pod.PortName(key)}
+	return holder{object: p, owner: pod.Owner(key), port: pod.PortName(key)}
 }
 
 func nodeHolder(n *corev1.Node) holder {
-	port := node.PortName(n.Name)
-	return holder{object: n, owner: ovs.Owner{Feature: node.FeatureName, Key: n.Name}, name: port, port: port}
+	return holder{object: n, owner: node.Owner(n.Name), port: node.PortName(n.Name)}
 }
 
 // Start implements manager.Runnable.
@@ -145,7 +143,7 @@ func (s *Seed) holders(ctx context.Context) ([]holder, error) {
 // without are the holders that nothing is on record of.
 func (s *Seed) without(holders []holder) []holder {
 	return slices.DeleteFunc(slices.Clone(holders), func(h holder) bool {
-		_, lease := s.Pools.Held(h.name)
+		_, lease := s.Pools.Held(h.owner)
 		return !lease.IsZero()
 	})
 }
@@ -159,11 +157,11 @@ func (s *Seed) recordRow(subnets map[string]subnet.Subnet, h holder) {
 	if _, exists := subnets[home]; !exists {
 		return // the rows go with the switch
 	}
-	if err := s.Pools.Reserve(subnets[home], h.name, lease); err != nil {
+	if err := s.Pools.Reserve(subnets[home].Pool(), h.owner, lease); err != nil {
 		s.lost(h, err)
 		return
 	}
-	s.Pools.Bind(h.name, uid)
+	s.Pools.Bind(h.owner, uid)
 }
 
 // recordLeaving keeps the addresses of rows whose pods and nodes are gone, until the rows are gone too.
@@ -178,11 +176,7 @@ func (s *Seed) recordLeaving(subnets map[string]subnet.Subnet, holders []holder)
 			if _, exists := subnets[home]; alive[owner] || lease.IsZero() || !exists {
 				continue
 			}
-			name := owner.Key
-			if feature == node.FeatureName {
-				name = node.PortName(owner.Key)
-			}
-			if err := s.Pools.Reserve(subnets[home], name, lease); err != nil {
+			if err := s.Pools.Reserve(subnets[home].Pool(), owner, lease); err != nil {
 				s.Log.Info("a row that is about to go has another's address", "owner", owner.String(), "why", err.Error())
 			}
 		}
@@ -265,17 +259,17 @@ func (s *Seed) allocate(subnets map[string]subnet.Subnet, h holder, home string,
 	if !exists || from.CIDRs.IsZero() {
 		return nil
 	}
-	request := ipam.Request{Owner: h.name, Addrs: lease.Addrs, MAC: lease.MAC}
+	request := pool.Request{Owner: h.owner, Addrs: lease.Addrs, MAC: lease.MAC}
 	switch {
 	case !lease.V6.IsValid():
 		request.Family = ipam.OnlyV4
 	case !lease.V4.IsValid():
 		request.Family = ipam.OnlyV6
 	}
-	if _, err := s.Pools.Allocate(from, request); err != nil {
+	if _, err := s.Pools.Allocate(from.Pool(), request); err != nil {
 		return fmt.Errorf("subnet %s: %w", home, err)
 	}
-	s.Pools.Bind(h.name, string(h.object.GetUID()))
+	s.Pools.Bind(h.owner, string(h.object.GetUID()))
 	return nil
 }
 

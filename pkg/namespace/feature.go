@@ -7,15 +7,14 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -30,14 +29,14 @@ type In struct {
 }
 
 // Feature is the Namespace feature.
-func Feature(c client.Client, chooser *subnet.Chooser) reconcile.Feature[In] {
-	f := &feature{client: c, chooser: chooser}
+func Feature(c client.Client, chooser *pool.Chooser, subnets subnet.Finder) reconcile.Feature[In] {
+	f := &feature{client: c, chooser: chooser, subnets: subnets}
 	return reconcile.Feature[In]{
 		Name: FeatureName,
 		For:  &corev1.Namespace{},
 		When: predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{}),
 		Watches: []reconcile.Watch{
-			{Kind: &v1.Subnet{}, Map: f.all, When: []predicate.Predicate{chosenOtherwise}},
+			{Kind: &v1.Subnet{}, Map: f.all, When: []predicate.Predicate{subnet.FitsOtherwise}},
 			{Kind: &v1.Vpc{}, Map: f.all, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
 		},
 		Gather:    f.gather,
@@ -48,15 +47,9 @@ func Feature(c client.Client, chooser *subnet.Chooser) reconcile.Feature[In] {
 
 type feature struct {
 	client  client.Client
-	chooser *subnet.Chooser
+	chooser *pool.Chooser
+	subnets subnet.Finder
 }
-
-// chosenOtherwise lets through what may change the choice of a subnet: its spec, and whether that is valid.
-var chosenOtherwise = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	before, after := e.ObjectOld.(*v1.Subnet), e.ObjectNew.(*v1.Subnet)
-	valid := func(s *v1.Subnet) bool { return v1.IsConditionTrue(s.Status.Conditions, v1.ConditionValidated) }
-	return before.Generation != after.Generation || valid(before) != valid(after)
-}}
 
 // all are the keys of all namespaces: a subnet may have stopped being anyone's, and has any number of selectors.
 func (f *feature) all(ctx context.Context, _ client.Object) []ctrl.Request {
@@ -76,11 +69,13 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	if err := r.Get(ctx, key, &ns); err != nil {
 		return In{}, client.IgnoreNotFound(err)
 	}
-	// A pod that says nothing itself.
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name}}
-	chosen, _, err := f.chooser.Choose(ctx, pod)
+	names, err := f.chooser.Bound(ctx, ns.Name)
 	if err != nil {
-		return In{}, err
+		return In{}, err //nolint:wrapcheck // it says what could not be read
+	}
+	chosen, _, err := f.subnets.Fit(ctx, names...)
+	if err != nil {
+		return In{}, err //nolint:wrapcheck // it says what could not be read
 	}
 	in := In{Namespace: &ns, Subnets: make([]v1.Subnet, len(chosen))}
 	for i, s := range chosen {

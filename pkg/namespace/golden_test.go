@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/woven-cni/woven/pkg/namespace"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -11,10 +12,10 @@ import (
 
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[namespace.In] {
-		chooser, err := subnet.NewChooser(t.Context(), c, c, subnet.Names{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", Join: "join"})
+		chooser, err := pool.NewChooser(t.Context(), c, c, "ovn-default")
 		if err != nil {
 			t.Fatal(err)
 		}
-		return namespace.Feature(c, chooser)
+		return namespace.Feature(c, chooser, subnet.Finder{Reader: c, Names: subnet.Names{DefaultVpc: "ovn-cluster", Join: "join"}})
 	})
 }

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -20,8 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
-	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/nodeaddr"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -40,7 +38,7 @@ type Config struct {
 const workers = 256
 
 // Feature is the Node feature: it takes nodes' addresses from pools and tells each node its own by annotations.
-func Feature(c client.Client, pools *subnet.Pools, config Config) reconcile.Feature[In] {
+func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Feature[In] {
 	f := &feature{client: c, pools: pools, config: config}
 	return reconcile.Feature[In]{
 		Name: FeatureName,
@@ -48,14 +46,14 @@ func Feature(c client.Client, pools *subnet.Pools, config Config) reconcile.Feat
 		When: relevant,
 		Watches: append(config.Addresses.Watches(),
 			reconcile.Watch{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}}),
-		Sources: []source.Source{&reconcile.FeedSource{Feed: pools.Waiting(), Enqueue: enqueue}},
+		Sources: []source.Source{&reconcile.FeedSource{Feed: pools.Turns(FeatureName), Enqueue: reconcile.Queue}},
 		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 }
 
 type feature struct {
 	client client.Client
-	pools  *subnet.Pools
+	pools  *pool.Pools
 	config Config
 	told   sync.Map // node -> []netip.Addr: the accepted addresses that others have been told of
 }
@@ -93,13 +91,6 @@ func (f *feature) whenJoin(ctx context.Context, obj client.Object) []ctrl.Reques
 	return out
 }
 
-// enqueue takes the port names of nodes out of the owners that wait for an address; a pod's has a slash.
-func enqueue(q workqueue.TypedRateLimitingInterface[ctrl.Request], owner string) {
-	if name, ok := strings.CutPrefix(owner, PortName("")); ok && !strings.Contains(owner, "/") {
-		q.Add(reconcile.Request(name))
-	}
-}
-
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
 	in := In{Name: key.Name, Join: subnet.Subnet{Name: f.config.JoinSubnet}}
 	if err := f.pools.AwaitSeed(ctx); err != nil {
@@ -126,14 +117,14 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		return in, nil
 	}
 	in.Join = s
-	in.Lease, in.Shortage = f.pools.Allocate(s, ipam.Request{Owner: PortName(key.Name)})
+	in.Lease, in.Shortage = f.pools.Allocate(s.Pool(), pool.Request{Owner: Owner(key.Name)})
 	return in, nil
 }
 
 func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, out reconcile.Outcome) error {
 	if !in.Exists {
 		if out.Programmed() {
-			f.pools.Release(PortName(key.Name))
+			f.pools.Release(Owner(key.Name))
 			f.told.Delete(key.Name)
 		}
 		return nil

@@ -4,14 +4,14 @@ import (
 	"testing"
 
 	"github.com/woven-cni/woven/pkg/node"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
-	"github.com/woven-cni/woven/pkg/subnet"
 )
 
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[node.In] {
-		pools := subnet.NewPools()
+		pools := pool.New()
 		pools.Seeded()
 		_, addresses := reconciletest.Addresses(t, c, p)
 		return node.Feature(c, pools, node.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", Addresses: addresses, Events: &c.Events})

@@ -5,6 +5,9 @@ import "github.com/woven-cni/woven/pkg/ovs"
 // FeatureName is the Owner.Feature of a Node's rows.
 const FeatureName = "node"
 
+// Owner is whose the rows and the addresses of a Node are.
+func Owner(node string) ovs.Owner { return ovs.Owner{Feature: FeatureName, Key: node} }
+
 // PortName is the name of a node's switch port, of its IP object and the iface-id of its ovn0 interface.
 func PortName(node string) string { return "node-" + node }
 

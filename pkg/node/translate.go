@@ -144,7 +144,7 @@ func hostMatch(family string, hosts []string) string {
 // what another one reports later, nor by a restart.
 func Holds(db *engine.DB) func(node string, a netip.Addr) bool {
 	return func(node string, a netip.Addr) bool {
-		for _, row := range db.Owned(ovs.Owner{Feature: FeatureName, Key: node}) {
+		for _, row := range db.Owned(Owner(node)) {
 			policy, ok := row.Model.(*nb.LogicalRouterPolicy)
 			if ok && row.Sym == hostPolicy(node, subnet.Family(a)) && slices.Contains(hostsOf(policy.Match), a.String()) {
 				return true

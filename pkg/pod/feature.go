@@ -3,11 +3,9 @@ package pod
 import (
 	"context"
 	"maps"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -17,6 +15,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -28,9 +27,10 @@ const workers = 32
 type Parts struct {
 	// Client patches pods.
 	Client client.Client
-	// Chooser picks subnets and Pools gives their addresses.
-	Chooser *subnet.Chooser
-	Pools   *subnet.Pools
+	// Chooser names the subnets of a pod, Subnets reads them, and Pools gives their addresses.
+	Chooser *pool.Chooser
+	Subnets subnet.Finder
+	Pools   *pool.Pools
 	// Groups tells which port groups a pod is in.
 	Groups *group.Registry
 	// Events tells users why a pod has no address.
@@ -45,11 +45,11 @@ func Feature(parts Parts) reconcile.Feature[In] {
 		For:  &corev1.Pod{},
 		When: relevant,
 		Watches: []reconcile.Watch{
-			{Kind: &v1.Subnet{}, Map: f.wake},
+			{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}},
 			{Kind: &corev1.Namespace{}, Map: f.label, When: []predicate.Predicate{labelsChanged}},
 		},
 		Sources: []source.Source{
-			&reconcile.FeedSource{Feed: parts.Pools.Waiting(), Enqueue: enqueue},
+			&reconcile.FeedSource{Feed: parts.Pools.Turns(FeatureName), Enqueue: reconcile.Queue},
 			&reconcile.FeedSource{Feed: parts.Groups.Pods(), Enqueue: reconcile.Queue},
 		},
 		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
@@ -58,11 +58,17 @@ func Feature(parts Parts) reconcile.Feature[In] {
 
 type feature struct{ Parts }
 
-// wake lets the pods look again that a subnet had no place for. It runs on the subnet's event, so that what they read is
-// not older than what woke them.
-func (f *feature) wake(_ context.Context, obj client.Object) []ctrl.Request {
-	f.Pools.Wake(obj.GetName())
-	return nil
+// whenSubnet are the pods that wait for a subnet.
+func (f *feature) whenSubnet(_ context.Context, obj client.Object) []ctrl.Request {
+	return requests(f.Pools.Waiting(FeatureName, pool.Subnet(obj.GetName())))
+}
+
+func requests(keys []string) []ctrl.Request {
+	out := make([]ctrl.Request, len(keys))
+	for i, key := range keys {
+		out[i] = reconcile.Request(key)
+	}
+	return out
 }
 
 // label tells the groups what a namespace's labels are now; they enqueue the pods whose groups change by it.
@@ -95,11 +101,4 @@ var relevant = predicate.Funcs{
 			(!maps.Equal(before.Annotations, after.Annotations) || !maps.Equal(before.Labels, after.Labels) || before.Spec.NodeName != after.Spec.NodeName)
 	},
 	DeleteFunc: func(e event.DeleteEvent) bool { return !e.Object.(*corev1.Pod).Spec.HostNetwork },
-}
-
-// enqueue takes the pods out of the owners that wait for an address: their keys have a slash.
-func enqueue(q workqueue.TypedRateLimitingInterface[ctrl.Request], owner string) {
-	if strings.Contains(owner, "/") {
-		q.Add(reconcile.Request(owner))
-	}
 }

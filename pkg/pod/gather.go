@@ -3,9 +3,7 @@ package pod
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -14,6 +12,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -43,7 +42,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 // lease finds the pod's addresses. What the pod holds it keeps, whatever its annotations or its subnet have come to say
 // since: its interface has these addresses, and moving the port would cut it off.
 func (f *feature) lease(ctx context.Context, in *In) error {
-	owner := reconcile.Key(in.Key)
+	owner := Owner(in.Key)
 	home, lease := f.Pools.Held(owner)
 	if lease.IsZero() {
 		return f.find(ctx, in)
@@ -64,15 +63,16 @@ func (f *feature) lease(ctx context.Context, in *In) error {
 	if in.Subnet, in.Untold, err = f.home(ctx, home); err != nil {
 		return err
 	}
-	if in.Untold {
-		f.Pools.Block(home, owner) // so that the pod is told as soon as the subnet is in force
+	if in.Untold && f.Pools.WaitFor(owner, pool.Subnet(home)) {
+		// The pod is told as soon as the subnet is in force: perhaps it is since the look at it.
+		in.Subnet, in.Untold, err = f.home(ctx, home)
 	}
-	return nil
+	return err
 }
 
 // home reads the subnet of a lease. While its spec is not in force, only its name is known.
 func (f *feature) home(ctx context.Context, name string) (s subnet.Subnet, unknown bool, err error) {
-	s, inForce, err := f.Chooser.Home(ctx, name)
+	s, inForce, err := f.Subnets.Home(ctx, name)
 	if !inForce {
 		s = subnet.Subnet{Name: name}
 	}
@@ -87,7 +87,13 @@ func (f *feature) inherits(ctx context.Context, pod *corev1.Pod, home string, le
 		asked.Family == ipam.OnlyV4 && lease.V6.IsValid() || asked.Family == ipam.OnlyV6 && lease.V4.IsValid() {
 		return false, nil //nolint:nilerr // the refusal is told when the earlier pod's row has gone
 	}
-	candidates, _, err := f.Chooser.Choose(ctx, pod)
+	names := pool.Named(pod)
+	if len(names) == 0 {
+		if names, err = f.Chooser.Bound(ctx, pod.Namespace); err != nil {
+			return false, err //nolint:wrapcheck // it says what could not be read
+		}
+	}
+	candidates, _, err := f.Subnets.Fit(ctx, names...)
 	return slices.ContainsFunc(candidates, func(s subnet.Subnet) bool { return s.Name == home }), err
 }
 
@@ -103,20 +109,34 @@ func (f *feature) find(ctx context.Context, in *In) error {
 			return nil //nolint:nilerr // the pod's author is told, and nothing is to be tried again
 		}
 	}
-	candidates, unfit, err := f.Chooser.Choose(ctx, in.Pod)
+	candidates, unfit, err := f.seek(ctx, in.Pod)
 	if err != nil {
 		return err
 	}
 	for _, u := range unfit {
 		in.refuse("", v1.ReasonInvalid, "subnet %s %s", u.Name, u.Why)
-		f.Pools.Block(u.Name, asked.Owner)
 	}
 	f.allocate(in, candidates, asked)
 	if in.Lease.IsZero() && answered {
-		f.allocate(in, candidates, ipam.Request{Owner: asked.Owner, Family: asked.Family})
+		f.allocate(in, candidates, pool.Request{Owner: asked.Owner, Family: asked.Family})
 	}
 	f.Pools.Bind(asked.Owner, string(in.Pod.UID))
 	return nil
+}
+
+// seek are the subnets that a pod may be in. The pod waits for what is read here before it is read, until it has addresses.
+func (f *feature) seek(ctx context.Context, pod *corev1.Pod) (candidates []subnet.Subnet, unfit []subnet.Unfit, err error) {
+	owner, names := Owner(client.ObjectKeyFromObject(pod)), pool.Named(pod)
+	var causes []pool.Cause
+	if len(names) == 0 {
+		causes = append(causes, pool.Namespace(pod.Namespace))
+		f.Pools.WaitFor(owner, causes...)
+		if names, err = f.Chooser.Bound(ctx, pod.Namespace); err != nil {
+			return nil, nil, err //nolint:wrapcheck // it says what could not be read
+		}
+	}
+	f.Pools.WaitOnly(owner, append(causes, pool.Subnets(names...)...)...)
+	return f.Subnets.Fit(ctx, names...) //nolint:wrapcheck // it says what could not be read
 }
 
 // place finds the groups that the pod's port is in from its first moment on.
@@ -160,9 +180,9 @@ func serving(spec *corev1.PodSpec) []corev1.Container {
 }
 
 // allocate takes addresses from the first candidate that has any.
-func (f *feature) allocate(in *In, candidates []subnet.Subnet, request ipam.Request) {
+func (f *feature) allocate(in *In, candidates []subnet.Subnet, request pool.Request) {
 	for _, s := range candidates {
-		lease, err := f.Pools.Allocate(s, request)
+		lease, err := f.Pools.Allocate(s.Pool(), request)
 		if err == nil {
 			in.Subnet, in.Lease = s, lease
 			return
@@ -171,16 +191,8 @@ func (f *feature) allocate(in *In, candidates []subnet.Subnet, request ipam.Requ
 			in.refuse("", v1.ReasonNoFreeAddress, "subnet %s (%s) is full; the pod starts as soon as an address is free", s.Name, s.CIDRs)
 			continue
 		}
-		in.refuse("metadata.annotations", v1.ReasonInvalid, "subnet %s (%s): %s", s.Name, s.CIDRs, explain(err))
+		in.refuse("metadata.annotations", v1.ReasonInvalid, "subnet %s (%s): %s", s.Name, s.CIDRs, err)
 	}
-}
-
-// explain says of a conflict what the other owner is.
-func explain(err error) string {
-	if conflict := (*ipam.ConflictError)(nil); errors.As(err, &conflict) && strings.Contains(conflict.Owner, "/") {
-		return fmt.Sprintf("%s is in use by pod %s", conflict.Subject, conflict.Owner)
-	}
-	return err.Error()
 }
 
 // refuse notes why the pod does not get what it asks for. It is advice, since the pod has no row that could stay as it is:

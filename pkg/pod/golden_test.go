@@ -7,6 +7,7 @@ import (
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/pod"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -16,11 +17,11 @@ import (
 // by, has already of a subnet, in; for says of which UID the pod was then.
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[pod.In] {
-		chooser, err := subnet.NewChooser(t.Context(), c, c, subnet.Names{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", Join: "join"})
+		chooser, err := pool.NewChooser(t.Context(), c, c, "ovn-default")
 		if err != nil {
 			t.Fatal(err)
 		}
-		pools := subnet.NewPools()
+		pools := pool.New()
 		if page.Option("held", "") != "" {
 			hold(t, pools, page)
 		}
@@ -30,11 +31,12 @@ func TestPages(t *testing.T) {
 			groups.SetNamespace(name, nil)
 		}
 		groups.Seeded()
-		return pod.Feature(pod.Parts{Client: c, Chooser: chooser, Pools: pools, Groups: groups, Events: &c.Events})
+		finder := subnet.Finder{Reader: c, Names: subnet.Names{DefaultVpc: "ovn-cluster", Join: "join"}}
+		return pod.Feature(pod.Parts{Client: c, Chooser: chooser, Subnets: finder, Pools: pools, Groups: groups, Events: &c.Events})
 	})
 }
 
-func hold(t *testing.T, pools *subnet.Pools, page reconciletest.Page) {
+func hold(t *testing.T, pools *pool.Pools, page reconciletest.Page) {
 	t.Helper()
 	addrs, err := ipam.ParseAddrs(page.Option("held", ""))
 	if err != nil {
@@ -49,8 +51,8 @@ func hold(t *testing.T, pools *subnet.Pools, page reconciletest.Page) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		owner := page.Option("by", "shop/web-0")
-		if _, err := pools.Allocate(s, ipam.Request{Owner: owner, Addrs: addrs}); err != nil {
+		owner := pod.Owner(reconcile.ParseKey(page.Option("by", "shop/web-0")))
+		if _, err := pools.Allocate(s.Pool(), pool.Request{Owner: owner, Addrs: addrs}); err != nil {
 			t.Fatal(err)
 		}
 		pools.Bind(owner, page.Option("for", ""))

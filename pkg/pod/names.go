@@ -9,6 +9,11 @@ import (
 // FeatureName is the Owner.Feature of a Pod's rows.
 const FeatureName = "pod"
 
+// Owner is whose the rows and the addresses of a Pod are.
+func Owner(pod types.NamespacedName) ovs.Owner {
+	return ovs.Owner{Feature: FeatureName, Key: pod.Namespace + "/" + pod.Name}
+}
+
 // PortName is the name of a Pod's switch port, of its IP object and the iface-id of its interface.
 func PortName(pod types.NamespacedName) string { return pod.Name + "." + pod.Namespace }
 

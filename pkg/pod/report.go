@@ -18,10 +18,10 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 	case !in.Attached || in.Over:
 		// Only when the row is gone can the address be another's.
 		if out.Programmed() {
-			f.Pools.Release(reconcile.Key(key))
+			f.Pools.Release(Owner(key))
 			f.Groups.Forget(key)
 			if in.Over {
-				f.Pools.Again(reconcile.Key(key))
+				f.Pools.Again(Owner(key))
 			}
 		}
 		return nil

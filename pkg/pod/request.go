@@ -7,12 +7,11 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
-	"github.com/woven-cni/woven/pkg/reconcile"
-	"github.com/woven-cni/woven/pkg/subnet"
+	"github.com/woven-cni/woven/pkg/pool"
 )
 
 // Bounds of what a pod may ask for. An annotation can have 256 kB, and reading a list of so many names would cost a
@@ -24,8 +23,8 @@ const (
 )
 
 // parseRequest is what the pod's annotations ask for. The request of one that cannot be read has its owner only.
-func parseRequest(pod *corev1.Pod) (ipam.Request, error) {
-	r := ipam.Request{Owner: reconcile.Key(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})}
+func parseRequest(pod *corev1.Pod) (pool.Request, error) {
+	r := pool.Request{Owner: Owner(client.ObjectKeyFromObject(pod))}
 	if err := bounded(pod); err != nil {
 		return r, err
 	}
@@ -68,7 +67,7 @@ func bounded(pod *corev1.Pod) error {
 			return fmt.Errorf("%s has %d bytes, and may have %d", b.key, n, b.limit)
 		}
 	}
-	if n := len(subnet.Named(pod)); n > maxSubnets {
+	if n := len(pool.Named(pod)); n > maxSubnets {
 		return fmt.Errorf("%s names %d subnets, and may name %d", v1.AnnotationLogicalSwitch, n, maxSubnets)
 	}
 	return nil
@@ -80,7 +79,7 @@ func Contradicts(pod *corev1.Pod, home string, lease ipam.Lease) bool {
 	if bounded(pod) != nil {
 		return true
 	}
-	if names := subnet.Named(pod); len(names) > 0 && !slices.Contains(names, home) {
+	if names := pool.Named(pod); len(names) > 0 && !slices.Contains(names, home) {
 		return true
 	}
 	addrs, err := ipam.ParseAddrs(pod.Annotations[v1.AnnotationIPAddress])

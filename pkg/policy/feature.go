@@ -23,8 +23,8 @@ import (
 	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/policy/rules"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
-	"github.com/woven-cni/woven/pkg/subnet"
 )
 
 // Parts are what the features of policies work with.
@@ -35,7 +35,7 @@ type Parts struct {
 	Groups *group.Registry
 	// Addresses and Pools know the addresses of nodes: their own, and those on the join subnet.
 	Addresses *nodeaddr.Judge
-	Pools     *subnet.Pools
+	Pools     *pool.Pools
 	// Events tells users what is wrong with a policy.
 	Events recorder.EventRecorder
 	// Kinds are the APIs, and Cache is where they are watched.

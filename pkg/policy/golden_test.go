@@ -18,9 +18,9 @@ import (
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/policy"
 	"github.com/woven-cni/woven/pkg/policy/rules"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
-	"github.com/woven-cni/woven/pkg/subnet"
 )
 
 // The option kind says which policies of a page are looked at. On a page all pods have their ports, and join the groups that they are asked to.
@@ -60,9 +60,9 @@ func limits(page reconciletest.Page) rules.Limits {
 }
 
 // joined are pools that have given each node of a page the address that its annotations say.
-func joined(t *testing.T, page reconciletest.Page) *subnet.Pools {
+func joined(t *testing.T, page reconciletest.Page) *pool.Pools {
 	t.Helper()
-	pools := subnet.NewPools()
+	pools := pool.New()
 	for i, obj := range page.Objects {
 		n, ok := obj.(*corev1.Node)
 		if !ok {
@@ -72,8 +72,10 @@ func joined(t *testing.T, page reconciletest.Page) *subnet.Pools {
 		if err != nil {
 			t.Fatal(err)
 		}
-		join := subnet.Subnet{Name: "join", CIDRs: ipam.Prefixes{V4: netip.MustParsePrefix("100.64.0.0/16"), V6: netip.MustParsePrefix("fd00:100:64::/112")}}
-		if err := pools.Reserve(join, node.PortName(n.Name), ipam.Lease{Addrs: addrs, MAC: ipam.MAC{0x0a, 0x58, 0, 0, 0, byte(i)}}); err != nil {
+		join := pool.Spec{Subnet: "join", Config: ipam.Config{
+			Prefixes: ipam.Prefixes{V4: netip.MustParsePrefix("100.64.0.0/16"), V6: netip.MustParsePrefix("fd00:100:64::/112")},
+		}}
+		if err := pools.Reserve(join, node.Owner(n.Name), ipam.Lease{Addrs: addrs, MAC: ipam.MAC{0x0a, 0x58, 0, 0, 0, byte(i)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

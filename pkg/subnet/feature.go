@@ -17,6 +17,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/cidr"
 	"github.com/woven-cni/woven/pkg/nodeaddr"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -40,7 +41,7 @@ const statusDelay = time.Second
 const workers = 256
 
 // Feature is the Subnet feature. It keeps pools in step with the specs.
-func Feature(c client.Client, pools *Pools, config Config) reconcile.Feature[In] {
+func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Feature[In] {
 	f := &feature{client: c, pools: pools, config: config, ranges: newRanges()}
 	return reconcile.Feature[In]{
 		Name: FeatureName,
@@ -51,7 +52,7 @@ func Feature(c client.Client, pools *Pools, config Config) reconcile.Feature[In]
 			{Kind: &discoveryv1.EndpointSlice{}, Map: f.whenAPIServer},
 		},
 		Sources: []source.Source{
-			&reconcile.FeedSource{Feed: &pools.changed, Enqueue: reconcile.QueueAfter(statusDelay)},
+			&reconcile.FeedSource{Feed: pools.Changed(), Enqueue: reconcile.QueueAfter(statusDelay)},
 			&reconcile.FeedSource{Feed: &f.ranges.freed, Enqueue: reconcile.Queue},
 			&reconcile.FeedSource{Feed: config.Addresses.Changed(), Enqueue: f.whenAddresses},
 		},
@@ -64,7 +65,7 @@ func Feature(c client.Client, pools *Pools, config Config) reconcile.Feature[In]
 
 type feature struct {
 	client client.Client
-	pools  *Pools
+	pools  *pool.Pools
 	config Config
 	ranges *ranges
 }

@@ -6,6 +6,8 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -18,7 +20,7 @@ func TestPages(t *testing.T) {
 		if text := p.Option("service-cidr", ""); text != "" {
 			config.ServicePrefixes = reconciletest.Prefixes(t, text)
 		}
-		pools := subnet.NewPools()
+		pools := pool.New()
 		for _, obj := range p.Objects {
 			name, addr, _ := strings.Cut(p.Option("in-use", ""), ":")
 			if s, ok := obj.(*v1.Subnet); ok && s.Name == name {
@@ -31,7 +33,7 @@ func TestPages(t *testing.T) {
 	})
 }
 
-func give(t *testing.T, pools *subnet.Pools, obj *v1.Subnet, addr string) {
+func give(t *testing.T, pools *pool.Pools, obj *v1.Subnet, addr string) {
 	t.Helper()
 	s, problems := subnet.Parse(obj, "ovn-cluster")
 	if len(problems.Blocking()) > 0 {
@@ -41,7 +43,7 @@ func give(t *testing.T, pools *subnet.Pools, obj *v1.Subnet, addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pools.Allocate(s, ipam.Request{Owner: "shop/web-0", Addrs: addrs}); err != nil {
+	if _, err := pools.Allocate(s.Pool(), pool.Request{Owner: ovs.Owner{Feature: "pod", Key: "shop/web-0"}, Addrs: addrs}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -25,9 +26,11 @@ type Subnet struct {
 	EnableLB *bool
 }
 
-// Config is what the subnet gives addresses from.
-func (s Subnet) Config() ipam.Config {
-	return ipam.Config{Prefixes: s.CIDRs, Gateways: s.Gateways, Exclude: s.Excludes, RouterMAC: s.routerMAC()}
+// Pool is what the subnet gives addresses from.
+func (s Subnet) Pool() pool.Spec {
+	return pool.Spec{Subnet: s.Name, Config: ipam.Config{
+		Prefixes: s.CIDRs, Gateways: s.Gateways, Exclude: s.Excludes, RouterMAC: s.routerMAC(),
+	}}
 }
 
 // prefixes lists CIDRs, IPv4 first.

@@ -42,7 +42,7 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 	if out.Programmed() {
 		f.ranges.settle(s.Name, s.VPC, s.prefixes())
 	}
-	f.pools.Set(s)
+	f.pools.Set(s.Pool())
 	var err error
 	if in.Subnet, err = f.normalise(ctx, in.Subnet, s); err != nil {
 		return err

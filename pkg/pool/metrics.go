@@ -1,4 +1,4 @@
-package subnet
+package pool
 
 import (
 	"github.com/prometheus/client_golang/prometheus"

@@ -1,0 +1,94 @@
+package subnet
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+)
+
+// Names are those of the objects that every cluster has.
+type Names struct {
+	// DefaultVpc is the Vpc of subnets that name none, and Join the subnet of the nodes.
+	DefaultVpc, Join string
+}
+
+// Finder reads Subnets for those who want addresses of them.
+type Finder struct {
+	Reader client.Reader
+	Names  Names
+}
+
+// Unfit is a subnet that a pod cannot have its addresses from.
+type Unfit struct {
+	// Name is the subnet's.
+	Name string
+	// Why completes "subnet <name> …".
+	Why string
+}
+
+// FitsOtherwise lets Subnets through that come, go, or may be fit for others than before: by their spec, or by the verdict on
+// it. The news of their usage is dropped.
+var FitsOtherwise = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*v1.Subnet), e.ObjectNew.(*v1.Subnet)
+	valid := func(s *v1.Subnet) bool { return v1.IsConditionTrue(s.Status.Conditions, v1.ConditionValidated) }
+	return before.Generation != after.Generation || valid(before) != valid(after)
+}}
+
+// Fit sorts the subnets that a pod may be in, by name, into candidates and the unfit, each in the order of the names. A
+// subnet that is missing, refused, going or the nodes' own is unfit, with the reason for a person to read.
+func (f Finder) Fit(ctx context.Context, names ...string) (candidates []Subnet, unfit []Unfit, err error) {
+	for _, name := range names {
+		s, obj, why, err := f.read(ctx, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		switch {
+		case name == f.Names.Join:
+			why = "is the nodes' own"
+		case why == "" && obj.DeletionTimestamp != nil:
+			why = "is being deleted"
+		}
+		if why != "" {
+			unfit = append(unfit, Unfit{name, why})
+			continue
+		}
+		candidates = append(candidates, s)
+	}
+	return candidates, unfit, nil
+}
+
+// Home reads the subnet that a pod has its addresses of. It is in force also while it is being deleted; when it is not, its
+// spec says nothing that the pod could be told.
+func (f Finder) Home(ctx context.Context, name string) (s Subnet, inForce bool, err error) {
+	s, _, why, err := f.read(ctx, name)
+	return s, why == "", err
+}
+
+// read gets a subnet, and says why its spec is not in force, if it is not.
+func (f Finder) read(ctx context.Context, name string) (s Subnet, obj *v1.Subnet, why string, err error) {
+	obj = &v1.Subnet{}
+	err = f.Reader.Get(ctx, types.NamespacedName{Name: name}, obj)
+	if errors.IsNotFound(err) {
+		return s, obj, "does not exist", nil
+	}
+	if err != nil {
+		return s, obj, "", fmt.Errorf("reading subnet %s: %w", name, err)
+	}
+	s, problems := Parse(obj, f.Names.DefaultVpc)
+	refused := v1.FindCondition(obj.Status.Conditions, v1.ConditionValidated)
+	switch wrong := problems.Blocking(); {
+	case len(wrong) > 0:
+		why = "is not valid: " + wrong.String()
+	case refused != nil && refused.Status == metav1.ConditionFalse && refused.ObservedGeneration == obj.Generation:
+		why = "is not valid: " + refused.Message
+	}
+	return s, obj, why, nil
+}
