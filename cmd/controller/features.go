@@ -70,7 +70,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		},
 		func() error { return reconcile.Register(mgr, db, meter.Feature(o.Rates)) },
 		func() error {
-			return reconcile.Register(mgr, db, vpc.Feature(c, vpc.Defaults{Vpc: o.DefaultVpc, Subnet: o.DefaultSubnet, Join: o.JoinSubnet}))
+			return reconcile.Register(mgr, db, vpc.Feature(vpc.Defaults{Vpc: o.DefaultVpc, Subnet: o.DefaultSubnet, Join: o.JoinSubnet}))
 		},
 		func() error {
 			return reconcile.Register(mgr, db, subnet.Feature(c, pools, subnet.Config{

@@ -54,11 +54,18 @@ func dualStack() *Options {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{Cluster: reconciletest.NewCluster(t), t: t, nb: ovstest.Start(t), options: singleStack()}
-	w.Load(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}})
+	w := quietWorld(t)
 	w.start()
 	w.ready("ovn-default")
 	w.ready("join")
+	return w
+}
+
+// quietWorld is a world whose controller has not begun.
+func quietWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{Cluster: reconciletest.NewCluster(t), t: t, nb: ovstest.Start(t), options: singleStack()}
+	w.Load(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}})
 	return w
 }
 

@@ -2,7 +2,6 @@ package namespace
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -41,7 +40,7 @@ func Feature(c client.Client, chooser *pool.Chooser, subnets subnet.Finder) reco
 		},
 		Gather:    f.gather,
 		Translate: Translate,
-		Report:    f.report,
+		Record:    record(),
 	}
 }
 
@@ -89,32 +88,25 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 // Translate wants no rows: what concerns a namespace's pods is on their ports.
 func Translate(In) (ovs.Desired, reconcile.Problems) { return ovs.Desired{}, nil }
 
-// report writes the annotations that differ, in one patch. With no subnet at all they are taken away.
-func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, _ reconcile.Outcome) error {
-	if in.Namespace == nil || in.Namespace.DeletionTimestamp != nil {
-		return nil
+// record writes the annotations. With no subnet at all they are taken away.
+func record() reconcile.Record[In, *corev1.Namespace] {
+	return reconcile.Record[In, *corev1.Namespace]{
+		Object: func(in In) (*corev1.Namespace, bool) {
+			return in.Namespace, in.Namespace != nil && in.Namespace.DeletionTimestamp == nil
+		},
+		Fill: func(in In, _ reconcile.Outcome, ns *corev1.Namespace) {
+			for name, value := range in.annotations() {
+				if value == "" {
+					delete(ns.Annotations, name)
+					continue
+				}
+				if ns.Annotations == nil {
+					ns.Annotations = map[string]string{}
+				}
+				ns.Annotations[name] = value
+			}
+		},
 	}
-	patch := map[string]*string{}
-	for name, value := range in.annotations() {
-		switch have, ok := in.Namespace.Annotations[name]; {
-		case value == "" && ok:
-			patch[name] = nil
-		case value != have:
-			patch[name] = &value
-		}
-	}
-	if len(patch) == 0 {
-		return nil
-	}
-	text, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": patch}})
-	if err != nil {
-		return fmt.Errorf("encoding the annotations of namespace %s: %w", in.Namespace.Name, err)
-	}
-	err = f.client.Patch(ctx, in.Namespace.DeepCopy(), client.RawPatch(types.MergePatchType, text))
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("annotating namespace %s: %w", in.Namespace.Name, err)
-	}
-	return nil
 }
 
 // annotations have the separators that Kube-OVN has: a comma inside what is one subnet's, a semicolon between subnets.

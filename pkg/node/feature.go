@@ -47,7 +47,7 @@ func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Featur
 		Watches: append(config.Addresses.Watches(),
 			reconcile.Watch{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}}),
 		Sources: []source.Source{&reconcile.FeedSource{Feed: pools.Turns(FeatureName), Enqueue: reconcile.Queue}},
-		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
+		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report, Record: f.record(),
 	}
 }
 
@@ -121,7 +121,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	return in, nil
 }
 
-func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, out reconcile.Outcome) error {
+func (f *feature) report(_ context.Context, key types.NamespacedName, in In, out reconcile.Outcome) error {
 	if !in.Exists {
 		if out.Programmed() {
 			f.pools.Release(Owner(key.Name))
@@ -138,7 +138,22 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 		return nil
 	}
 	f.tell(in)
-	node := in.Node.DeepCopy()
+	return nil
+}
+
+// record tells the node its addresses.
+func (f *feature) record() reconcile.Record[In, *corev1.Node] {
+	return reconcile.Record[In, *corev1.Node]{
+		Object: func(in In) (*corev1.Node, bool) { return in.Node, in.Exists },
+		Fill: func(in In, out reconcile.Outcome, node *corev1.Node) {
+			if out.Programmed() {
+				annotate(in, node)
+			}
+		},
+	}
+}
+
+func annotate(in In, node *corev1.Node) {
 	if node.Annotations == nil {
 		node.Annotations = map[string]string{}
 	}
@@ -148,14 +163,7 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 	node.Annotations[v1.AnnotationCIDR] = in.Join.CIDRs.String()
 	node.Annotations[v1.AnnotationGateway] = in.Join.Gateways.String()
 	node.Annotations[v1.AnnotationLogicalSwitch] = in.Join.Name
-	node.Annotations[v1.AnnotationPortName] = PortName(key.Name)
-	if sameAnnotations(node, in.Node) {
-		return nil
-	}
-	if err := f.client.Patch(ctx, node, client.MergeFrom(in.Node)); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("telling node %s its addresses: %w", key.Name, err)
-	}
-	return nil
+	node.Annotations[v1.AnnotationPortName] = PortName(node.Name)
 }
 
 // tell has those who read the accepted addresses of nodes look again when they are others than before.

@@ -132,7 +132,7 @@ func (f *feature) tellCondition(ctx context.Context, obj client.Object, s status
 	if !meta.SetStatusCondition(f.conditions(changed), c) {
 		return false, nil
 	}
-	err := f.Client.Status().Patch(ctx, changed, client.MergeFrom(obj))
+	err := reconcile.PatchStatus(ctx, f.Client, obj, changed)
 	return true, err //nolint:wrapcheck // tell wraps it
 }
 

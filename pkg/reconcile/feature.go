@@ -46,8 +46,26 @@ type Feature[In any] struct {
 	Gather func(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error)
 	// Translate is pure. The zero Desired removes every row of the key.
 	Translate func(In) (ovs.Desired, Problems)
-	// Report tells Kubernetes how it went; it writes only what changed. Nil reports nothing.
+	// Report takes the outcome into memory, and tells it to others than the object itself; it writes only what changed. Nil
+	// reports nothing.
 	Report func(ctx context.Context, key types.NamespacedName, in In, out Outcome) error
+	// Record, a Record, is what the object itself should read as after Report. Nil writes nothing.
+	Record record[In]
+}
+
+// Tell hands the outcome of a look to those who want to know of it: Report, and then the object itself.
+func (f Feature[In]) Tell(ctx context.Context, c client.Client, key types.NamespacedName, in In, out Outcome) error {
+	if f.Report != nil {
+		if err := f.Report(ctx, key, in, out); err != nil {
+			return fmt.Errorf("reporting %s %s: %w", f.Name, Key(key), err)
+		}
+	}
+	if f.Record != nil {
+		if err := f.Record.write(ctx, c, in, out); err != nil {
+			return fmt.Errorf("recording %s %s: %w", f.Name, Key(key), err)
+		}
+	}
+	return nil
 }
 
 // Watch maps the events of another kind to the keys they concern.
@@ -113,7 +131,7 @@ const cacheSyncTimeout = 10 * time.Minute
 // Register adds the feature's controller to mgr. It works only on the leader; its sources fill its queue on a standby
 // too, so that a new leader starts at once.
 func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
-	r := &runner[In]{Feature: f, db: db, reader: mgr.GetClient(), events: mgr.GetEventRecorder("woven-controller")}
+	r := &runner[In]{Feature: f, db: db, client: mgr.GetClient(), events: mgr.GetEventRecorder("woven-controller")}
 	warm := true
 	c, err := controller.New(f.Name, mgr, controller.Options{
 		Reconciler:              r,
@@ -125,9 +143,12 @@ func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
 	if err != nil {
 		return fmt.Errorf("making controller %s: %w", f.Name, err)
 	}
-	sources := append([]source.Source{&dirtySource{db: db, feature: f.Name, drifted: &r.drifted}}, f.Sources...)
+	sources := append([]source.Source{
+		&dirtySource{db: db, feature: f.Name, drifted: &r.drifted},
+		&FeedSource{Feed: &r.stale.again, Enqueue: Queue},
+	}, f.Sources...)
 	if f.For != nil {
-		sources = append(sources, source.Kind(mgr.GetCache(), f.For, &handler.EnqueueRequestForObject{}, when(f.When)...))
+		sources = append(sources, source.Kind(mgr.GetCache(), f.For, &handler.EnqueueRequestForObject{}, r.stale.or(f.When)...))
 	}
 	for _, w := range f.Watches {
 		sources = append(sources, source.Kind(mgr.GetCache(), w.Kind, w.handler(), w.When...))
@@ -140,27 +161,21 @@ func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
 	return nil
 }
 
-func when(p predicate.Predicate) []predicate.Predicate {
-	if p == nil {
-		return nil
-	}
-	return []predicate.Predicate{p}
-}
-
 // runner is a Feature at work.
 type runner[In any] struct {
 	Feature[In]
 	db      *engine.DB
-	reader  client.Reader
+	client  client.Client
 	events  recorder.EventRecorder
 	drifted sync.Map // ctrl.Request -> string: keys whose rows someone else changed, and which rows
+	stale   stale
 }
 
 // Reconcile brings one key's rows to what its objects ask for, with at most one transaction.
 func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	started := time.Now()
 	drift, drifted := r.drifted.LoadAndDelete(req)
-	in, err := r.Gather(ctx, r.reader, req.NamespacedName)
+	in, err := r.Gather(ctx, r.client, req.NamespacedName)
 	if err != nil && drifted {
 		r.drifted.Store(req, drift)
 	}
@@ -180,10 +195,13 @@ func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if drifted {
 		r.tellHealed(ctx, req, out)
 	}
-	if r.Report != nil {
-		if err := r.Report(ctx, req.NamespacedName, in, out); err != nil {
-			return ctrl.Result{}, errors.Join(out.Err, fmt.Errorf("reporting %s %s: %w", r.Name, req, err))
-		}
+	err = r.Tell(ctx, r.client, req.NamespacedName, in, out)
+	if stale := (*Stale)(nil); errors.As(err, &stale) && r.For != nil {
+		r.stale.await(ctx, r.client, r.For, req.NamespacedName, stale.Version)
+		err = nil
+	}
+	if err != nil {
+		return ctrl.Result{}, errors.Join(out.Err, err)
 	}
 	return ctrl.Result{}, out.Err
 }
@@ -222,7 +240,7 @@ func (r *runner[In]) tellHealed(ctx context.Context, req ctrl.Request, out Outco
 		return
 	}
 	obj := r.For.DeepCopyObject().(client.Object)
-	if err := r.reader.Get(ctx, req.NamespacedName, obj); err != nil {
+	if err := r.client.Get(ctx, req.NamespacedName, obj); err != nil {
 		return // the object went away meanwhile: nobody is left to tell
 	}
 	r.events.Eventf(obj, nil, "Warning", "Healed", "Heal", "put back OVN rows that were changed by hand: %s", shorten(out.Plan.String()))

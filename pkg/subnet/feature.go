@@ -60,6 +60,7 @@ func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Featur
 		Gather:    f.gather,
 		Translate: Translate,
 		Report:    f.report,
+		Record:    f.record(),
 	}
 }
 

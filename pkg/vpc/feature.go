@@ -8,11 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
@@ -24,9 +22,9 @@ import (
 // Defaults are the names of the objects that every cluster has.
 type Defaults struct{ Vpc, Subnet, Join string }
 
-// Feature is the Vpc feature: c writes status, and d names the Vpc whose traffic leaves by the nodes.
-func Feature(c client.Client, d Defaults) reconcile.Feature[In] {
-	f := &feature{client: c, defaults: d}
+// Feature is the Vpc feature; d names the Vpc whose traffic leaves by the nodes.
+func Feature(d Defaults) reconcile.Feature[In] {
+	f := &feature{defaults: d}
 	return reconcile.Feature[In]{
 		Name: FeatureName,
 		For:  &v1.Vpc{},
@@ -37,7 +35,7 @@ func Feature(c client.Client, d Defaults) reconcile.Feature[In] {
 		Workers:   workers,
 		Gather:    f.gather,
 		Translate: Translate,
-		Report:    f.report,
+		Record:    f.record(),
 	}
 }
 
@@ -47,10 +45,7 @@ const workers = 64
 // subnetsTogether gathers Subnets that come together: each look lists them all, in the Vpc's status too.
 const subnetsTogether = 300 * time.Millisecond
 
-type feature struct {
-	client   client.Client
-	defaults Defaults
-}
+type feature struct{ defaults Defaults }
 
 // subnetsChanged lets Subnets through that come, go or are edited, and drops the news of their usage: with pods coming and
 // going there is one a second from each.
@@ -119,48 +114,24 @@ func join(s *v1.Subnet) (gateways []netip.Addr, cidrs []netip.Prefix) {
 	return gateways, cidrs
 }
 
-func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
-	if in.Vpc == nil {
-		return nil
+// record is how the Vpc itself should read.
+func (f *feature) record() reconcile.Record[In, *v1.Vpc] {
+	return reconcile.Record[In, *v1.Vpc]{
+		Object: func(in In) (*v1.Vpc, bool) { return in.Vpc, in.Vpc != nil },
+		Held:   func(in In, out reconcile.Outcome) bool { return !in.gone() || !out.Programmed() },
+		Status: f.status,
 	}
-	if err := f.hold(ctx, in, out); err != nil || in.gone() {
-		return err
-	}
-	vpc := in.Vpc.DeepCopy()
-	st := &vpc.Status
+}
+
+func (f *feature) status(in In, out reconcile.Outcome, vpc *v1.Vpc) {
 	if vpc.DeletionTimestamp != nil {
 		out.InUse = "subnets " + strings.Join(in.Subnets, ", ")
 	}
+	st := &vpc.Status
 	reconcile.SetConditions(&st.Conditions, vpc.Generation, out)
 	st.Standby, st.Default, st.Router, st.Subnets = out.Programmed(), in.Default, vpc.Name, in.Subnets
 	st.DefaultLogicalSwitch = vpc.Spec.DefaultSubnet
 	if in.Default && st.DefaultLogicalSwitch == "" {
 		st.DefaultLogicalSwitch = f.defaults.Subnet
 	}
-	if equality.Semantic.DeepEqual(st, &in.Vpc.Status) {
-		return nil
-	}
-	if err := f.client.Status().Patch(ctx, vpc, client.MergeFrom(in.Vpc)); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("writing the status of Vpc %s: %w", vpc.Name, err)
-	}
-	return nil
-}
-
-// hold keeps the object while Subnets are in it, and lets it go when its rows are gone.
-func (f *feature) hold(ctx context.Context, in In, out reconcile.Outcome) error {
-	vpc := in.Vpc.DeepCopy()
-	controllerutil.RemoveFinalizer(vpc, v1.FinalizerKubeOVNOld)
-	switch {
-	case vpc.DeletionTimestamp == nil:
-		controllerutil.AddFinalizer(vpc, v1.FinalizerKubeOVN)
-	case in.gone() && out.Programmed():
-		controllerutil.RemoveFinalizer(vpc, v1.FinalizerKubeOVN)
-	}
-	if slices.Equal(vpc.Finalizers, in.Vpc.Finalizers) {
-		return nil
-	}
-	if err := f.client.Patch(ctx, vpc, client.MergeFrom(in.Vpc)); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("holding Vpc %s: %w", vpc.Name, err)
-	}
-	return nil
 }

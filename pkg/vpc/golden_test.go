@@ -10,7 +10,7 @@ import (
 
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(_ *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[vpc.In] {
-		return vpc.Feature(c, vpc.Defaults{
+		return vpc.Feature(vpc.Defaults{
 			Vpc: p.Option("default-vpc", "ovn-cluster"), Subnet: "ovn-default", Join: p.Option("join-subnet", "join"),
 		})
 	})

@@ -159,10 +159,8 @@ func play[In any](t *testing.T, c *Cluster, page Page, f reconcile.Feature[In]) 
 			}
 			fmt.Fprintf(&b, "%s: %s (%s)\n", verb, p, p.Reason)
 		}
-		if f.Report != nil {
-			if err := f.Report(t.Context(), key, in, reconcile.Outcome{Problems: problems}); err != nil {
-				t.Fatalf("reporting %s: %v", key, err)
-			}
+		if err := f.Tell(t.Context(), c, key, in, reconcile.Outcome{Problems: problems}); err != nil {
+			t.Fatalf("telling %s: %v", key, err)
 		}
 		b.WriteString(changes(t, before, snap(t, c, f.For, key)))
 		for _, event := range c.Events.Take() {
