@@ -55,18 +55,64 @@ type Feature[In any] struct {
 
 // Tell hands the outcome of a look to those who want to know of it: Report, and then the object itself.
 func (f Feature[In]) Tell(ctx context.Context, c client.Client, key types.NamespacedName, in In, out Outcome) error {
+	w := writer{client: c}
+	return errors.Join(f.prepare(ctx, &w, key, in, out.Problems), f.tell(ctx, &w, key, in, out))
+}
+
+// writer writes objects, and remembers the versions that they have by it: a look at an older one, whose news are on the way,
+// would write it all a second time.
+type writer struct {
+	client  client.Client
+	written sync.Map // types.NamespacedName -> string
+}
+
+// write has an object written by do, which gets the version that was written last and returns the one it has now.
+func (w *writer) write(key types.NamespacedName, do func(own string) (string, error)) error {
+	writing <- struct{}{}
+	defer func() { <-writing }()
+	last, _ := w.written.LoadAndDelete(key)
+	own, _ := last.(string)
+	version, err := do(own)
+	if version != "" {
+		w.written.Store(key, version)
+	}
+	return err
+}
+
+// prepare writes what of the object comes before its rows.
+//
+//nolint:revive // a look is as much
+func (f Feature[In]) prepare(ctx context.Context, w *writer, key types.NamespacedName, in In, problems Problems) error {
+	if f.Record == nil {
+		return nil
+	}
+	err := w.write(key, func(own string) (string, error) { return f.Record.prepare(ctx, w.client, in, problems, own) })
+	if err != nil {
+		return fmt.Errorf("preparing %s %s: %w", f.Name, Key(key), err)
+	}
+	return nil
+}
+
+//nolint:revive // a look is as much
+func (f Feature[In]) tell(ctx context.Context, w *writer, key types.NamespacedName, in In, out Outcome) error {
 	if f.Report != nil {
 		if err := f.Report(ctx, key, in, out); err != nil {
 			return fmt.Errorf("reporting %s %s: %w", f.Name, Key(key), err)
 		}
 	}
-	if f.Record != nil {
-		if err := f.Record.write(ctx, c, in, out); err != nil {
-			return fmt.Errorf("recording %s %s: %w", f.Name, Key(key), err)
-		}
+	if f.Record == nil {
+		return nil
+	}
+	err := w.write(key, func(own string) (string, error) { return f.Record.write(ctx, w.client, in, out, own) })
+	if err != nil {
+		return fmt.Errorf("recording %s %s: %w", f.Name, Key(key), err)
 	}
 	return nil
 }
+
+// writing has a place for each object that is being written to the API server. Hundreds at once are no faster, and a busy
+// API server that takes them all answers nobody for seconds, not even the renewal of our lease.
+var writing = make(chan struct{}, 16)
 
 // Watch maps the events of another kind to the keys they concern.
 type Watch struct {
@@ -131,7 +177,7 @@ const cacheSyncTimeout = 10 * time.Minute
 // Register adds the feature's controller to mgr. It works only on the leader; its sources fill its queue on a standby
 // too, so that a new leader starts at once.
 func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
-	r := &runner[In]{Feature: f, db: db, client: mgr.GetClient(), events: mgr.GetEventRecorder("woven-controller")}
+	r := &runner[In]{Feature: f, db: db, client: mgr.GetClient(), writer: writer{client: mgr.GetClient()}, events: mgr.GetEventRecorder("woven-controller")}
 	warm := true
 	c, err := controller.New(f.Name, mgr, controller.Options{
 		Reconciler:              r,
@@ -169,6 +215,7 @@ type runner[In any] struct {
 	events  recorder.EventRecorder
 	drifted sync.Map // ctrl.Request -> string: keys whose rows someone else changed, and which rows
 	stale   stale
+	writer  writer
 }
 
 // Reconcile brings one key's rows to what its objects ask for, with at most one transaction.
@@ -180,13 +227,16 @@ func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.drifted.Store(req, drift)
 	}
 	var out Outcome
+	var unprepared error
 	switch wait := (*Wait)(nil); {
 	case errors.As(err, &wait):
 		out.Waiting, drifted = wait, false
 	case err != nil:
 		return ctrl.Result{}, fmt.Errorf("gathering %s %s: %w", r.Name, req, err)
 	default:
-		out = r.apply(ctx, req, in)
+		want, problems := r.Translate(in)
+		unprepared = r.prepare(ctx, &r.writer, req.NamespacedName, in, problems)
+		out = r.apply(ctx, req, want, problems)
 	}
 	if !out.Plan.Empty() {
 		log.FromContext(ctx).Info("programmed", "ops", out.Plan.Len(), "took", time.Since(started).String())
@@ -195,19 +245,15 @@ func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if drifted {
 		r.tellHealed(ctx, req, out)
 	}
-	err = r.Tell(ctx, r.client, req.NamespacedName, in, out)
+	err = errors.Join(unprepared, r.tell(ctx, &r.writer, req.NamespacedName, in, out))
 	if stale := (*Stale)(nil); errors.As(err, &stale) && r.For != nil {
 		r.stale.await(ctx, r.client, r.For, req.NamespacedName, stale.Version)
 		err = nil
 	}
-	if err != nil {
-		return ctrl.Result{}, errors.Join(out.Err, err)
-	}
-	return ctrl.Result{}, out.Err
+	return ctrl.Result{}, errors.Join(out.Err, err)
 }
 
-func (r *runner[In]) apply(ctx context.Context, req ctrl.Request, in In) Outcome {
-	want, problems := r.Translate(in)
+func (r *runner[In]) apply(ctx context.Context, req ctrl.Request, want ovs.Desired, problems Problems) Outcome {
 	out := Outcome{Problems: problems}
 	if len(problems.Blocking()) > 0 {
 		return out

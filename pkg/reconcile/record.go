@@ -6,10 +6,12 @@ import (
 	stderrors "errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -29,7 +31,10 @@ type Record[In any, T client.Object] struct {
 	// Held, which may be nil, says whether our finalizer has to keep the object. A living object gets the finalizer when it
 	// is held and keeps it; one that is to be deleted loses the finalizer when it is not held.
 	Held func(In, Outcome) bool
-	// Fill, which may be nil, writes annotations, and the spec as it is understood: defaults, normal forms.
+	// Spec, which may be nil, writes the spec as it is understood: defaults, normal forms. It is written, with the finalizer, before
+	// the rows are; not that of an object with blocking problems or that may go.
+	Spec func(In, T)
+	// Fill, which may be nil, writes annotations.
 	Fill func(In, Outcome, T)
 	// Status, which may be nil, writes the status.
 	Status func(In, Outcome, T)
@@ -37,7 +42,12 @@ type Record[In any, T client.Object] struct {
 
 // record is a Record of any kind of object.
 type record[In any] interface {
-	write(ctx context.Context, c client.Client, in In, out Outcome) error
+	// prepare writes what comes before the rows, and makes the object of In what the API server has then. Its result is as that
+	// of write.
+	prepare(ctx context.Context, c client.Client, in In, problems Problems, own string) (version string, err error)
+	// write returns the version that the object has by it, or "" when that is not known. A look at a version older than own,
+	// the last that was written, writes nothing and is Stale: only once, since a restored etcd counts from an earlier version.
+	write(ctx context.Context, c client.Client, in In, out Outcome, own string) (version string, err error)
 }
 
 // Stale is that an object has been edited since it was read, so that what was to be written to it may not be so any more.
@@ -49,10 +59,42 @@ type Stale struct {
 // Error implements error.
 func (s *Stale) Error() string { return "edited since resourceVersion " + s.Version }
 
-func (r Record[In, T]) write(ctx context.Context, c client.Client, in In, out Outcome) error {
+//nolint:revive // what is read and what is written is all it gets
+func (r Record[In, T]) prepare(ctx context.Context, c client.Client, in In, problems Problems, own string) (version string, err error) {
+	was, exists := r.Object(in)
+	if !exists || r.Spec == nil || len(problems.Blocking()) > 0 {
+		return own, nil
+	}
+	held := r.Held == nil || r.Held(in, Outcome{Problems: problems})
+	if !held && was.GetDeletionTimestamp() != nil {
+		return own, nil
+	}
+	if older(was.GetResourceVersion(), own) {
+		return "", &Stale{Version: was.GetResourceVersion()}
+	}
+	now := was.DeepCopyObject().(T)
+	if r.Held != nil {
+		hold(now, held)
+	}
+	r.Spec(in, now)
+	if err := Patch(ctx, c, was, now); err != nil {
+		return "", err
+	}
+	if now.GetResourceVersion() == was.GetResourceVersion() {
+		return own, nil
+	}
+	reflect.ValueOf(was).Elem().Set(reflect.ValueOf(now).Elem())
+	return now.GetResourceVersion(), nil
+}
+
+//nolint:revive // what is read and what is written is all it gets
+func (r Record[In, T]) write(ctx context.Context, c client.Client, in In, out Outcome, own string) (version string, err error) {
 	was, exists := r.Object(in)
 	if !exists {
-		return nil
+		return "", nil
+	}
+	if older(was.GetResourceVersion(), own) {
+		return "", &Stale{Version: was.GetResourceVersion()}
 	}
 	now := was.DeepCopyObject().(T)
 	if r.Held != nil {
@@ -62,19 +104,28 @@ func (r Record[In, T]) write(ctx context.Context, c client.Client, in In, out Ou
 		r.Fill(in, out, now)
 	}
 	if err := Patch(ctx, c, was, now); err != nil {
-		return err
+		return "", err
 	}
 	going := now.GetDeletionTimestamp() != nil && r.Held != nil && !r.Held(in, out)
 	if r.Status == nil || going {
-		return nil
+		return now.GetResourceVersion(), nil
 	}
 	next := now.DeepCopyObject().(T)
 	r.Status(in, out, next)
-	err := PatchStatus(ctx, c, now, next)
+	err = PatchStatus(ctx, c, now, next)
 	if stale := (*Stale)(nil); stderrors.As(err, &stale) {
 		stale.Version = was.GetResourceVersion() // the one that the cache had
 	}
-	return err
+	if err != nil {
+		return "", err
+	}
+	return next.GetResourceVersion(), nil
+}
+
+// older says whether a version of an object came before another (KEP-5504). Nothing is older than none.
+func older(version, than string) bool {
+	order, err := resourceversion.CompareResourceVersion(version, than)
+	return err == nil && order < 0
 }
 
 // hold gives the finalizer to an object or takes it away. The one of old releases goes when ours has taken its place.

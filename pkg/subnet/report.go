@@ -38,7 +38,7 @@ func (f *feature) report(_ context.Context, key types.NamespacedName, in In, out
 func (f *feature) record() reconcile.Record[In, *v1.Subnet] {
 	return reconcile.Record[In, *v1.Subnet]{
 		Object: func(in In) (*v1.Subnet, bool) { return in.Subnet, in.Subnet != nil },
-		Held:   kept, Fill: normalise, Status: f.status,
+		Held:   kept, Spec: normalise, Status: f.status,
 	}
 }
 
@@ -52,10 +52,7 @@ func kept(in In, out reconcile.Outcome) bool {
 
 // normalise writes the spec as it is understood, as users of Kube-OVN expect to read it: defaults filled in, CIDRs without
 // host bits, IPv6 in lower case, the gateway among the excluded addresses.
-func normalise(in In, out reconcile.Outcome, subnet *v1.Subnet) {
-	if len(out.Problems.Blocking()) > 0 || in.gone() {
-		return
-	}
+func normalise(in In, subnet *v1.Subnet) {
 	s, _ := Parse(in.Subnet, in.DefaultVpc)
 	spec := &subnet.Spec
 	spec.CIDRBlock, spec.Gateway, spec.Protocol, spec.Vpc = s.CIDRs.String(), s.Gateways.String(), s.protocol(), s.VPC

@@ -10,9 +10,14 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/internal/plan"
 )
 
-const (
-	maxOwners = 100       // to a transaction; 1000 are no faster, and hold the server for a third of a second
-	maxBytes  = 256 << 10 // to a transaction
+// batch is how much goes in one transaction.
+type batch struct{ owners, bytes int }
+
+var (
+	// usual is for most changes: 1000 owners are no faster, and hold the server for a third of a second.
+	usual = batch{owners: 100, bytes: 256 << 10}
+	// topology is for what the window has held back: everybody who reads the database pays for each transaction.
+	topology = batch{owners: 500, bytes: 4 << 20}
 )
 
 // job is a plan on its way.
@@ -58,9 +63,9 @@ func (d *DB) commitAll(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case j := <-d.queue:
-			d.sendAll(ctx, w.pass(d.gather(j), time.Now()))
-		case <-w.opens:
-			d.sendAll(ctx, w.open(time.Now()))
+			d.sendAll(ctx, usual, w.pass(d.gather(j), time.Now()))
+		case <-w.opens():
+			d.sendAll(ctx, topology, w.open(time.Now()))
 		}
 	}
 }
@@ -68,7 +73,7 @@ func (d *DB) commitAll(ctx context.Context) {
 // gather takes what is waiting.
 func (d *DB) gather(first *job) []*job {
 	jobs := []*job{first}
-	for len(jobs) < maxOwners {
+	for len(jobs) < usual.owners {
 		select {
 		case j := <-d.queue:
 			jobs = append(jobs, j)
@@ -80,10 +85,10 @@ func (d *DB) gather(first *job) []*job {
 }
 
 // sendAll sends the plans, as many in one transaction as fit.
-func (d *DB) sendAll(ctx context.Context, jobs []*job) {
+func (d *DB) sendAll(ctx context.Context, most batch, jobs []*job) {
 	for len(jobs) > 0 {
 		n, size := 1, jobs[0].plan.Size()
-		for n < min(len(jobs), maxOwners) && size < maxBytes {
+		for n < min(len(jobs), most.owners) && size < most.bytes {
 			size += jobs[n].plan.Size()
 			n++
 		}

@@ -90,7 +90,7 @@ const (
 func Open(ctx context.Context, database *schema.Database, endpoints []string, opts ...Option) (*DB, error) {
 	d := &DB{
 		database: database.Load(), endpoints: slices.Clone(endpoints),
-		ready: make(chan struct{}), changed: make(chan struct{}), queue: make(chan *job, maxOwners),
+		ready: make(chan struct{}), changed: make(chan struct{}), queue: make(chan *job, usual.owners),
 		stopped: ctx.Done(), options: options{deadline: callTimeout},
 	}
 	for _, o := range opts {

@@ -13,11 +13,11 @@ type window struct {
 
 	last  time.Time // when the last plan of these features came or went
 	since time.Time // when the first of the held ones came
+	due   time.Time // when the held ones go
 	held  []*job
-	opens <-chan time.Time // nil while nothing is held
 }
 
-// pass are those of the jobs that may go now.
+// pass holds jobs back. Those that it returns may go now.
 func (w *window) pass(jobs []*job, now time.Time) []*job {
 	out := jobs[:0]
 	before := len(w.held)
@@ -31,22 +31,35 @@ func (w *window) pass(jobs []*job, now time.Time) []*job {
 	if len(w.held) == before {
 		return out
 	}
-	alone := before == 0 && now.Sub(w.last) >= w.quiet
 	if before == 0 {
 		w.since = now
 	}
-	w.last = now
-	wait := min(w.quiet, w.longest-now.Sub(w.since))
-	if alone || wait <= 0 {
-		return append(out, w.open(now)...)
+	w.due = earlier(now.Add(w.quiet), w.since.Add(w.longest))
+	if before == 0 && now.Sub(w.last) >= w.quiet {
+		w.due = now
 	}
-	w.opens = time.After(wait)
+	w.last = now
 	return out
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// opens is when to call open; nil is never.
+func (w *window) opens() <-chan time.Time {
+	if len(w.held) == 0 {
+		return nil
+	}
+	return time.After(time.Until(w.due))
 }
 
 // open lets through what is held.
 func (w *window) open(now time.Time) []*job {
 	out := w.held
-	w.held, w.opens, w.last = nil, nil, now
+	w.held, w.last = nil, now
 	return out
 }

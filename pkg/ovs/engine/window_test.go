@@ -12,34 +12,34 @@ func TestWindow(t *testing.T) {
 	w := window{rare: map[string]bool{"subnet": true}, quiet: time.Second, longest: 3 * time.Second}
 	start := time.Now()
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
-	subnets := make([]*job, 8)
-	for i := range subnets {
-		subnets[i] = &job{feature: "subnet"}
-	}
-	pod := &job{feature: "pod"}
-	pass := func(ms int, jobs ...*job) []*job { return w.pass(jobs, at(ms)) }
+	subnet, pod := &job{feature: "subnet"}, &job{feature: "pod"}
 	for _, step := range []struct {
-		when      string
-		got, want []*job
+		when    string
+		at, due int // ms
+		jobs    []*job
+		pass    int
+		held    int
 	}{
-		{"after a quiet time", pass(0, subnets[0]), subnets[:1]},
-		{"shortly after", pass(100, subnets[1], pod), []*job{pod}},
-		{"of others", pass(200, pod), []*job{pod}},
-		{"within the quiet time", pass(900, subnets[2]), nil},
-		{"after it", w.open(at(1900)), subnets[1:3]},
-		{"when more come", pass(2000, subnets[3]), nil},
-		{"again and again", pass(2900, subnets[4]), nil},
-		{"still", pass(3800, subnets[5]), nil},
-		{"when the first has waited long enough", pass(5000, subnets[6], pod), append([]*job{pod}, subnets[3:7]...)},
-		{"shortly after that", pass(5900, subnets[7]), nil},
-		{"at the end", w.open(at(6900)), subnets[7:]},
-		{"after another quiet time", pass(8000, subnets[0]), subnets[:1]},
+		{"after a quiet time", 0, 0, []*job{subnet}, 0, 1},
+		{"shortly after", 100, 1100, []*job{subnet, pod}, 1, 1},
+		{"of others", 200, 1100, []*job{pod}, 1, 1},
+		{"within the quiet time", 900, 1900, []*job{subnet, subnet}, 0, 3},
+		{"when more come", 2000, 3000, []*job{subnet}, 0, 1},
+		{"again", 2900, 3900, []*job{subnet}, 0, 2},
+		{"and again", 3800, 4800, []*job{subnet}, 0, 3},
+		{"when the first has waited for long", 4700, 5000, []*job{subnet, pod}, 1, 4},
+		{"after another quiet time", 6500, 6500, []*job{subnet}, 0, 1},
 	} {
-		if !slices.Equal(step.got, step.want) {
-			t.Errorf("%s: %d plans go, not %d", step.when, len(step.got), len(step.want))
+		if len(w.held) > 0 && !at(step.at).Before(w.due) {
+			w.open(w.due)
+		}
+		got := w.pass(slices.Clone(step.jobs), at(step.at))
+		if len(got) != step.pass || len(w.held) != step.held || !w.due.Equal(at(step.due)) {
+			t.Errorf("%s: %d go, %d are held until %s; want %d, %d and %d ms", step.when, len(got), len(w.held), w.due.Sub(start),
+				step.pass, step.held, step.due)
 		}
 	}
-	if w.opens != nil || len(w.held) > 0 {
-		t.Error("something is held back")
+	if got := w.open(w.due); len(got) != 1 || w.opens() != nil {
+		t.Errorf("%d are let through, and the window opens again", len(got))
 	}
 }
