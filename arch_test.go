@@ -27,7 +27,7 @@ const module = "github.com/woven-cni/woven"
 // the last rung.
 var ladder = [][]string{
 	{
-		"pkg/apis/kubeovn/v1", "pkg/ipam", "pkg/ovs/nb",
+		"pkg/apis/kubeovn/v1", "pkg/ipam", "pkg/ovs/nb", "pkg/ovs/vswitch",
 		"pkg/ovs/internal/schema", "pkg/ovs/internal/session",
 	},
 	{"pkg/ovs"},
@@ -48,7 +48,7 @@ var ladder = [][]string{
 // nodeSideRungs rungs of it.
 var nodeSide = []string{"pkg/host", "pkg/cni"}
 
-const nodeSideRungs = 2
+const nodeSideRungs = 6
 
 // notNames are names of packages that say nothing of what is in them.
 var notNames = []string{"util", "utils", "common", "types", "helpers", "helper", "manager", "misc", "base", "shared"}

@@ -9,6 +9,9 @@
 //		In(ovs.SwitchPorts.Of(subnet.Switch("web"))).
 //		Also(ovs.GroupPorts.Of(group).This())
 //
+// Rows that others make are named by FoundRow: to put rows of ours into their sets, or keys of ours into their external_ids.
+// Rows of ours are named once and for ever; so it is on a node, too, whose own Open vSwitch is another database of the same kind.
+//
 // The zero Desired deletes. Package ovs/engine makes it true; nothing outside these two sees an operation, a session or
 // a transaction, and neither imports a Kubernetes package.
 //
@@ -22,3 +25,4 @@
 package ovs
 
 //go:generate go tool -modfile=../../tools/go.mod modelgen --extended -p nb -o nb schema/ovn-nb.ovsschema
+//go:generate go tool -modfile=../../tools/go.mod modelgen --extended -p vswitch -o vswitch schema/vswitch-node.ovsschema

@@ -27,6 +27,16 @@ func ParseOwner(s string) (Owner, bool) {
 	return Owner{Feature: feature, Key: key}, true
 }
 
+// found is what the Syms of found rows begin with.
+const found = "uuid/"
+
+// FoundRow names a row by the UUID that it has: one that others have made, to put members into its sets or keys of ours into
+// its external_ids, or that a version of Woven made which did not say whose it was.
+func FoundRow(uuid string) Sym { return Sym(found + uuid) }
+
+// Found says whether the Sym is of FoundRow.
+func (s Sym) Found() bool { return strings.HasPrefix(string(s), found) }
+
 // Sym names a row for ever: "subnet/web/switch". It must not contain a space, '@', '=' or '%', and no other row of the
 // database, of any table, may have it. To change how a feature makes its Syms is a migration of data: the old rows go
 // and new ones come.
@@ -37,7 +47,12 @@ var symSpace = uuid.MustParse("6f0b3d3c-7a4e-5d0e-9c57-0d0f5a1c9b11")
 
 // UUID is the UUID of the row with this name, whether or not the row exists. Models hold it wherever OVSDB wants a
 // reference.
-func (s Sym) UUID() string { return uuid.NewSHA1(symSpace, []byte(s)).String() }
+func (s Sym) UUID() string {
+	if id, ok := strings.CutPrefix(string(s), found); ok {
+		return id
+	}
+	return uuid.NewSHA1(symSpace, []byte(s)).String()
+}
 
 // Valid reports what is wrong with the name, or nil.
 func (s Sym) Valid() error {

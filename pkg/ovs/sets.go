@@ -1,5 +1,11 @@
 package ovs
 
+// The sets of a node's Open_vSwitch database whose members belong to many owners.
+var (
+	NodeBridges = Set{"Open_vSwitch", "bridges"}
+	BridgePorts = Set{"Bridge", "ports"}
+)
+
 // The sets of the Northbound database whose members belong to many owners. DESIGN: "members" columns.
 var (
 	SwitchPorts              = Set{"Logical_Switch", "ports"}

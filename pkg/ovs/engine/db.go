@@ -15,10 +15,12 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/internal/cache"
 	"github.com/woven-cni/woven/pkg/ovs/internal/plan"
-	"github.com/woven-cni/woven/pkg/ovs/internal/record"
 	"github.com/woven-cni/woven/pkg/ovs/internal/schema"
 	"github.com/woven-cni/woven/pkg/ovs/internal/session"
 )
+
+// Database is a kind of database: ovs.Northbound, ovs.NodeSwitch.
+type Database = schema.Database
 
 // Option changes how a DB works.
 type Option func(*options)
@@ -27,6 +29,7 @@ type options struct {
 	log      logr.Logger
 	metrics  prometheus.Registerer
 	record   func(params []byte)
+	observe  func(Change)
 	deadline time.Duration
 	window   window
 }
@@ -53,6 +56,16 @@ func WithWindow(quiet, longest time.Duration, features ...string) Option {
 			o.window.rare[f] = true
 		}
 	}
+}
+
+// WithObserver has f called when a row came, changed or went, and with the zero Change when a session began or ended. It
+// runs between updates: it must return at once, and ask the DB nothing.
+func WithObserver(f func(Change)) Option { return func(o *options) { o.observe = f } }
+
+// Change is a row before and after an update: one of them is nil if it came or went. The models are shared: read them only.
+type Change struct {
+	Table    string
+	Old, New ovs.Model
 }
 
 // DB is a database, whatever becomes of the connections to it.
@@ -91,7 +104,7 @@ func Open(ctx context.Context, database *schema.Database, endpoints []string, op
 	d := &DB{
 		database: database.Load(), endpoints: slices.Clone(endpoints),
 		ready: make(chan struct{}), changed: make(chan struct{}), queue: make(chan *job, usual.owners),
-		stopped: ctx.Done(), options: options{deadline: callTimeout},
+		stopped: ctx.Done(), options: options{deadline: callTimeout, observe: func(Change) {}},
 	}
 	for _, o := range opts {
 		o(&d.options)
@@ -145,6 +158,7 @@ func (d *DB) keepSession(ctx context.Context) {
 		d.mu.Lock()
 		d.current = nil
 		d.mu.Unlock()
+		d.options.observe(Change{})
 		log.Info("session ended", "endpoint", v.Endpoint(), "cause", v.Err().Error())
 		if errors.Is(v.Err(), session.ErrLeader) {
 			d.demote(v.Endpoint())
@@ -160,7 +174,7 @@ func (d *DB) connect(ctx context.Context, endpoints []string) (*view, error) {
 	config := session.Config{Database: d.database.Name, Columns: d.database.Monitored(), Deadline: d.options.deadline}
 	var errs []error
 	for _, e := range endpoints {
-		filled := cache.New(d.database, d.ledger.observe)
+		filled := cache.New(d.database, d.observe)
 		s, err := session.Open(ctx, e, config, filled)
 		if err == nil {
 			return &view{s, filled}, nil
@@ -168,6 +182,23 @@ func (d *DB) connect(ctx context.Context, endpoints []string) (*view, error) {
 		errs = append(errs, fmt.Errorf("%s: %w", e, err))
 	}
 	return nil, errors.Join(errs...)
+}
+
+// observe passes on what has happened. The cache's lock is held.
+func (d *DB) observe(deltas []cache.Delta) {
+	d.ledger.observe(deltas)
+	for _, delta := range deltas {
+		var c Change
+		if delta.Old != nil {
+			c.Table, c.Old = delta.Old.Table.Name, delta.Old.Model()
+		}
+		if delta.New != nil {
+			c.Table, c.New = delta.New.Table.Name, delta.New.Model()
+		}
+		if c.Table != "" {
+			d.options.observe(c)
+		}
+	}
 }
 
 // demote tries an endpoint last from now on.
@@ -194,6 +225,7 @@ func (d *DB) begin(ctx context.Context, v *view) {
 	if first {
 		close(d.ready)
 	}
+	d.options.observe(Change{})
 	go v.Probe(ctx)
 	if gone {
 		v.End(errors.New("its endpoint has gone"))
@@ -253,55 +285,6 @@ func (d *DB) Owners(feature string) []ovs.Owner {
 	out := slices.DeleteFunc(v.cache.Owners(), func(o ovs.Owner) bool { return o.Feature != feature })
 	slices.SortFunc(out, func(a, b ovs.Owner) int { return cmp.Compare(a.Key, b.Key) })
 	return out
-}
-
-// ObservedRow is a row as it is in the database.
-type ObservedRow struct {
-	Table string
-	Sym   ovs.Sym
-	Model ovs.Model
-}
-
-// Owned is what the database holds for an owner, sorted by Sym. The models are shared: read them only. Their members
-// columns are empty.
-func (d *DB) Owned(owner ovs.Owner) []ObservedRow {
-	v := d.view()
-	if v == nil {
-		return nil
-	}
-	v.cache.RLock()
-	defer v.cache.RUnlock()
-	var out []ObservedRow
-	for _, r := range v.cache.Owned(owner) {
-		out = append(out, ObservedRow{Table: r.Table.Name, Sym: r.Sym, Model: r.Model()})
-	}
-	return out
-}
-
-// Has says whether the database holds the row.
-func (d *DB) Has(table string, sym ovs.Sym) bool {
-	v := d.view()
-	if v == nil {
-		return false
-	}
-	v.cache.RLock()
-	defer v.cache.RUnlock()
-	return v.cache.Has(table, sym.UUID())
-}
-
-// Contains says whether the database holds the element in the set; value is a row's UUID or a plain value.
-func (d *DB) Contains(in ovs.Column, value string) bool {
-	v := d.view()
-	if v == nil {
-		return false
-	}
-	c, err := d.database.Set(in.Table, in.Column)
-	if err != nil {
-		return false
-	}
-	v.cache.RLock()
-	defer v.cache.RUnlock()
-	return v.cache.Contains(record.Claim{Column: c, Parent: in.Of.UUID(), Value: value})
 }
 
 // Check reports everything that is wrong with a Desired as such: programming errors, which tests should find. Apply

@@ -236,6 +236,11 @@ func (l *ledger) observeRow(d cache.Delta) {
 			details = r.Table.Name + " " + string(e.Sym) + ": " + strings.Join(d.New.Changed(d.Old), ", ") + " changed"
 		}
 		l.mark(e.Owner, CauseDrift, details)
+	case !known && d.New == nil && r.IDs().Owner() != "":
+		// Of an owner that has not been heard of since the start: whoever deleted it, it was not we.
+		if o, ok := ovs.ParseOwner(r.IDs().Owner()); ok && l.owners[o] == nil {
+			l.mark(o, CauseDrift, r.Table.Name+" "+string(r.IDs().Sym())+" was deleted")
+		}
 	case !known && d.New != nil && r.IDs().Owner() != "":
 		// A row that says it belongs to an owner of whom we know better.
 		if o, ok := ovs.ParseOwner(r.IDs().Owner()); ok && l.owners[o] != nil && len(l.owners[o].Rows) > 0 {

@@ -120,9 +120,15 @@ func (s *Server) Restart() {
 // DB opens the database until the test ends, and waits until it is ready.
 func (s *Server) DB(opts ...engine.Option) *engine.DB {
 	s.t.Helper()
+	return s.Open(ovs.Northbound, opts...)
+}
+
+// Open is DB for a server of another schema.
+func (s *Server) Open(database *engine.Database, opts ...engine.Option) *engine.DB {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s.t.Cleanup(cancel)
-	db, err := engine.Open(ctx, ovs.Northbound, []string{s.Endpoint()}, opts...)
+	db, err := engine.Open(ctx, database, []string{s.Endpoint()}, opts...)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -19,7 +19,8 @@ type Cache struct {
 
 	mu      sync.RWMutex // protects following; held for look-ups and for one update, never across I/O
 	tables  map[*schema.Table]map[string]*Row
-	owners  map[string][]*Row // by the text of the owner
+	names   map[*schema.Table]map[string]*Row // of tables whose rows are looked up by name
+	owners  map[string][]*Row                 // by the text of the owner
 	counts  map[Count]int
 	places  map[string]map[record.Claim]struct{} // by an element of a joined column: the sets it is in
 	version uint64                               // number of updates taken in
@@ -38,11 +39,14 @@ type Delta struct {
 // New makes an empty cache. From the first update after the fill on it tells observe, with its lock held, what happened.
 func New(db *schema.Database, observe func([]Delta)) *Cache {
 	c := &Cache{
-		db: db, observe: observe, tables: map[*schema.Table]map[string]*Row{}, owners: map[string][]*Row{},
+		db: db, observe: observe, tables: map[*schema.Table]map[string]*Row{}, names: map[*schema.Table]map[string]*Row{}, owners: map[string][]*Row{},
 		counts: map[Count]int{}, places: map[string]map[record.Claim]struct{}{},
 	}
 	for _, t := range db.Tables {
 		c.tables[t] = map[string]*Row{}
+		if t.ByName {
+			c.names[t] = map[string]*Row{}
+		}
 	}
 	return c
 }
@@ -75,8 +79,15 @@ func (c *Cache) Contains(m record.Claim) bool {
 	return ok
 }
 
-// Named searches a table for the row with a name; nil if there is none.
+// Rows are all rows of a table, by UUID, to be read only.
+func (c *Cache) Rows(t *schema.Table) map[string]*Row { return c.tables[t] }
+
+// Named finds the row of a table that has a name; nil if there is none. It searches all, unless the table's rows are looked
+// up by name.
 func (c *Cache) Named(t *schema.Table, name string) *Row {
+	if t.ByName {
+		return c.names[t][name]
+	}
 	for _, r := range c.tables[t] {
 		if r.Name() == name {
 			return r

@@ -165,8 +165,9 @@ func (c *Cache) forget(r *Row) {
 	})
 }
 
-// index adds the row to the index of owners, or takes it out.
+// index adds the row to the indexes of names and owners, or takes it out.
 func (c *Cache) index(r *Row, n int) {
+	c.indexName(r, n)
 	name := r.IDs().Owner()
 	if name == "" {
 		return
@@ -191,4 +192,15 @@ func (c *Cache) index(r *Row, n int) {
 		return
 	}
 	c.owners[name] = rows
+}
+
+// indexName does nothing for a row whose successor has its name already: one update may bring both, in any order.
+func (c *Cache) indexName(r *Row, n int) {
+	switch names := c.names[r.Table]; {
+	case !r.Table.ByName:
+	case n > 0:
+		names[r.Name()] = r
+	case names[r.Name()] == r:
+		delete(names, r.Name())
+	}
 }

@@ -51,9 +51,12 @@ func (d *differ) add(c change) { d.plan.changes = append(d.plan.changes, c) }
 func (d *differ) row(w *wanted) error {
 	d.need(w)
 	cur := d.have.Row(w.table, w.uuid)
-	if cur == nil {
+	switch {
+	case cur == nil && (w.table.Given || w.sym.Found()):
+		d.miss(ovs.Ref{Table: w.table.Name, Sym: w.sym, UUID: w.uuid}) // it cannot be made as it was
+	case cur == nil:
 		d.add(change{kind: insert, table: w.table, uuid: w.uuid, sym: w.sym, model: w.model, set: w.ids})
-	} else {
+	default:
 		// A row of ours that somebody robbed of its external_ids is still known by its UUID.
 		if o := cur.IDs().Owner(); o != "" && o != d.want.owner.String() {
 			return &ovs.ErrTaken{Table: w.table.Name, Details: fmt.Sprintf("%s belongs to %s", w.sym, o)}
@@ -228,9 +231,13 @@ func (d *differ) leave(m record.Membership, carrier ovs.Sym) bool {
 	return true
 }
 
-// remove deletes a row of a root table. Others go by themselves, once nothing refers to them; if one does not
-// remember what does, it is searched for.
+// remove deletes a row of a root table; one that is given only loses what is ours. Others go by themselves, once nothing
+// refers to them; if one does not remember what does, it is searched for.
 func (d *differ) remove(r cache.OwnedRow, held bool) {
+	if r.Table.Given {
+		d.add(change{kind: update, table: r.Table, uuid: r.UUID, sym: r.Sym, unset: r.IDs().Own()})
+		return
+	}
 	if r.Table.Root {
 		d.add(change{kind: remove, table: r.Table, uuid: r.UUID, sym: r.Sym})
 		return

@@ -79,7 +79,7 @@ func resolveRow(db *schema.Database, r ovs.Row) (*wanted, error) {
 		return nil, errors.New("its model has a UUID of its own")
 	}
 	for _, c := range t.Columns {
-		if (c.Class == schema.Foreign || c.Class == schema.Members) && !c.Of(w.model).IsZero() {
+		if c.Class != schema.Owned && c.Class != schema.Keyed && !c.Of(w.model).IsZero() {
 			return nil, fmt.Errorf("its model sets the column %s, which is not one row's to set", c.Name)
 		}
 	}

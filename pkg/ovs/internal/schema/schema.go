@@ -58,6 +58,8 @@ func (d *Database) Load() *Database {
 type Table struct {
 	Name        string
 	Root        bool
+	Given       bool // others make the rows
+	ByName      bool // rows are looked up by name
 	Columns     map[string]*Column
 	Owned       []*Column // sorted by name
 	Sets        []*Column // the members columns, sorted by name
@@ -93,6 +95,7 @@ func (c *Column) Of(row reflect.Value) reflect.Value { return row.Field(c.field)
 
 func newTable(name string, typ reflect.Type, schema ovsdb.TableSchema, know Knowledge) *Table {
 	t := &Table{Name: name, Root: schema.IsRoot, typ: typ, Columns: map[string]*Column{}}
+	t.Given, t.ByName = slices.Contains(know.Given, name), slices.Contains(know.ByName, name)
 	for i := range typ.NumField() {
 		tag := typ.Field(i).Tag.Get("ovsdb")
 		if tag == "_uuid" {
