@@ -24,8 +24,10 @@ const fakeNodes = 200
 func fakeNode(i int, beat time.Time) *corev1.Node {
 	name := fmt.Sprintf("node-%d", i)
 	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{kubeovnv1.AnnotationChassis: name},
-			Labels: map[string]string{kubeovnv1.LabelOVSDatapathType: kubeovnv1.DatapathUserspace}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Annotations: map[string]string{kubeovnv1.AnnotationChassis: name},
+			Labels: map[string]string{kubeovnv1.LabelOVSDatapathType: kubeovnv1.DatapathUserspace},
+		},
 		Status: corev1.NodeStatus{
 			Addresses:  []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("172.31.%d.1", i)}},
 			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, LastHeartbeatTime: metav1.NewTime(beat)}},
@@ -63,12 +65,12 @@ func newChurned(t *testing.T) *churned {
 		nodeName: "node-0", namespace: "kube-system", kubeconfig: c.api.kubeconfig(), ovsSocket: "unix:" + t.TempDir() + "/none",
 		clusterRouter: kubeovnv1.DefaultVpc, nodeSwitch: kubeovnv1.JoinSubnet, userspace: true,
 	}
-	c.daemon = newDaemon(o)
-	var err error
-	if c.watch, err = c.newWatch(); err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
+	var err error
+	c.daemon, err = newDaemon(ctx, o, prometheus.NewRegistry())
+	hosttest.Must(t, err)
+	c.watch, err = c.newWatch()
+	hosttest.Must(t, err)
 	var running sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{"watch": c.watch.run, "host": c.host.Run} {
 		running.Go(func() {
@@ -102,13 +104,20 @@ func (c *churned) tell(resource string, obj client.Object) {
 	})
 }
 
-// move changes something that nodes do look at, and returns how many looks there have been when that has been seen.
+// move changes something that nodes do look at, and returns how many looks there have been when there are no more. A look
+// follows its event in some 20 ms.
 func (c *churned) move(cidr string) uint64 {
 	c.Helper()
-	before := c.looks()
+	before, since := c.looks(), time.Now()
 	c.tell("subnets", fakeSubnet("moved", cidr, 0))
-	hosttest.Eventually(c, "a look at "+cidr, func() bool { return c.looks() > before })
-	return c.looks()
+	last := before
+	hosttest.Eventually(c, "a look at "+cidr, func() bool {
+		if now := c.looks(); now != last {
+			last, since = now, time.Now()
+		}
+		return last > before && time.Since(since) > 500*time.Millisecond
+	})
+	return last
 }
 
 // TestWhatHappensElsewhereWakesNoNode: with 200 nodes whose pods come and go, the usage of Subnets changes all the time,

@@ -15,15 +15,16 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/woven-cni/woven/pkg/cni/sandbox"
 	"github.com/woven-cni/woven/pkg/cni/server"
 	"github.com/woven-cni/woven/pkg/host"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 )
 
 func main() {
@@ -43,7 +44,7 @@ func start(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	return newDaemon(o).run(ctx)
+	return run(ctx, o)
 }
 
 // daemon is the parts of the process.
@@ -57,10 +58,14 @@ type daemon struct {
 	stale  chan struct{} // wakes the sweep
 }
 
-func newDaemon(o options) *daemon {
+// newDaemon makes the parts; the session with Open vSwitch lasts as long as the context.
+func newDaemon(ctx context.Context, o options, registry prometheus.Registerer) (*daemon, error) {
 	d := &daemon{options: o, log: zap.New(zap.UseDevMode(false), zap.Level(zapLevel(o.verbosity)))}
 	ctrl.SetLogger(d.log)
-	d.db = vsdb.New(o.ovsSocket, d.log.WithName("ovs"))
+	var err error
+	if d.db, err = vsdb.Open(ctx, o.ovsSocket, engine.WithLogger(d.log.WithName("ovs")), engine.WithMetrics(registry)); err != nil {
+		return nil, err
+	}
 	d.host = host.New(host.Config{
 		NodeName: o.nodeName, Interface: o.iface, MTU: o.mtu, EncapChecksum: o.encapChecksum,
 		Userspace: o.userspace, ServiceCIDRs: o.serviceCIDRs, ClosedPorts: o.closedPorts,
@@ -69,18 +74,22 @@ func newDaemon(o options) *daemon {
 	d.db.OnChange(d.ovsChanged)
 	d.pods = server.NewPods()
 	d.server = server.New(d.db, d.pods, d.host, d.log.WithName("cni"))
-	return d
+	return d, nil
 }
 
 // run starts the parts and serves until the context ends. The parts outlive the context until the last CNI call has
 // been answered or taken back.
-func (d *daemon) run(ctx context.Context) error {
+func run(ctx context.Context, o options) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	parts, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
+	d, err := newDaemon(parts, o, metrics.Registry)
+	if err != nil {
+		return err
+	}
 	run := func(name string, part func(context.Context) error) {
 		running.Go(func() {
 			if err := part(parts); err != nil && parts.Err() == nil {
@@ -103,9 +112,9 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	d.host.OnReadiness(d.announce)
 	run("serving metrics", d.serveMetrics)
-	run("keeping the session with Open vSwitch", d.db.Run)
 	run("watching the cluster", watch.run)
 	run("configuring the host", d.host.Run)
+	run("watching ports", d.portsChanged)
 	run("sweeping", func(ctx context.Context) error { return d.sweep(ctx, watch) })
 	if err := d.server.Serve(ctx, listener); err != nil {
 		return err
@@ -127,7 +136,7 @@ func (d *daemon) announce() {
 	}
 }
 
-// sweepSettle gathers ports that vanish together; most of them by DEL, which leaves nothing to sweep.
+// sweepSettle gathers ports that vanish together.
 const sweepSettle = 300 * time.Millisecond
 
 // sweep cleans up at each new session with Open vSwitch, once all pods are known, and when a pod's port has vanished.
@@ -152,13 +161,20 @@ func (d *daemon) sweep(ctx context.Context, watch *watch) error {
 	return nil
 }
 
-// ovsChanged wakes the sweep.
+// ovsChanged wakes the sweep at the beginning of a session.
 func (d *daemon) ovsChanged(c vsdb.Change) {
-	began := c.Table == "" && d.db.Session() != nil
-	vanished := c.Table == vsdb.TableInterface && c.Kind == vsdb.Deleted && sandbox.IsHostName(c.Name)
-	if !began && !vanished {
-		return
+	if c.Table == "" && d.db.Connected() {
+		d.wakeSweep()
 	}
+}
+
+// portsChanged wakes the sweep when somebody else has changed a pod's port; what CNI calls do is no such change.
+func (d *daemon) portsChanged(ctx context.Context) error {
+	d.db.Dirty(ctx, server.Feature, func(engine.Dirty) { d.wakeSweep() })
+	return nil
+}
+
+func (d *daemon) wakeSweep() {
 	select {
 	case d.stale <- struct{}{}:
 	default:

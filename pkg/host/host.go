@@ -16,10 +16,18 @@ import (
 
 	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
+	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
 // IntegrationBridge is the bridge that ovn-controller makes and programs.
 const IntegrationBridge = "br-int"
+
+// Feature is the feature, as rows' owners have it, of what a node needs itself.
+const Feature = "host"
+
+func ownerOf(part string) ovs.Owner { return ovs.Owner{Feature: Feature, Key: part} }
 
 const (
 	// settle gathers events that come together.
@@ -68,7 +76,7 @@ type Host struct {
 
 var errNotYet = errors.New("not looked at yet")
 
-// New makes a Host. Call it before db.Run.
+// New makes a Host.
 func New(config Config, db *vsdb.DB, log logr.Logger) *Host {
 	h := &Host{
 		config: config, db: db, log: log, dirty: make(chan struct{}, 1), changed: func() {},
@@ -93,11 +101,11 @@ func (h *Host) OnReadiness(f func()) { h.changed = f }
 // concerns tells rows that matter to a node from those of its pods, which change all the time.
 func (h *Host) concerns(c vsdb.Change) bool {
 	switch c.Table {
-	case vsdb.TableInterface:
+	case vswitch.InterfaceTable:
 		return c.Name == kernel.NodeInterface || isTunnelBridge(c.Name)
-	case vsdb.TableBridge:
+	case vswitch.BridgeTable:
 		return c.Kind != vsdb.Updated || isTunnelBridge(c.Name)
-	case vsdb.TablePort:
+	case vswitch.PortTable:
 		return false
 	}
 	return true
@@ -161,7 +169,7 @@ func (h *Host) snapshot() inputs {
 func (h *Host) Ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.db.Session() == nil {
+	if !h.db.Connected() {
 		return vsdb.ErrOffline
 	}
 	return h.err
@@ -211,6 +219,7 @@ func (h *Host) Run(ctx context.Context) error {
 	if err := kernel.Watch(ctx, h.wake); err != nil {
 		return err
 	}
+	go h.db.Dirty(ctx, Feature, func(engine.Dirty) { h.wake() })
 	h.wake()
 	retry := time.NewTimer(0)
 	<-retry.C

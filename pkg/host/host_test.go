@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/go-logr/logr/testr"
@@ -16,6 +17,8 @@ import (
 	"github.com/woven-cni/woven/pkg/host/hosttest"
 	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
+	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
 func TestMain(m *testing.M) { hosttest.Main(m) }
@@ -24,7 +27,8 @@ func TestMain(m *testing.M) { hosttest.Main(m) }
 type rig struct {
 	*testing.T
 	*Host
-	ovs *hosttest.OVSDB
+	ovs  *hosttest.OVSDB
+	sent atomic.Value // string: the last transaction
 }
 
 const nicName = "eth1"
@@ -47,14 +51,14 @@ func newRig(t *testing.T) *rig {
 // start starts a daemon's part and returns what ends it.
 func (r *rig) start() (stop func()) {
 	log := testr.NewWithOptions(r.T, testr.Options{Verbosity: 1})
-	db := vsdb.New(r.ovs.Endpoint(), log)
+	ctx, cancel := context.WithCancel(context.Background())
+	db, err := vsdb.Open(ctx, r.ovs.Endpoint(), engine.WithLogger(log), engine.WithRecorder(func(params []byte) { r.sent.Store(string(params)) }))
+	hosttest.Must(r, err)
 	r.Host = New(Config{
 		NodeName: "node1", Interface: "nothing,eth[1-9]", Userspace: true, EncapChecksum: true,
 		ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}, ClosedPorts: []uint16{10665},
 	}, db, log)
-	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
-	ended.Go(func() { _ = db.Run(ctx) })
 	ended.Go(func() {
 		if err := r.Host.Run(ctx); err != nil {
 			r.Error(err)
@@ -229,6 +233,32 @@ func TestNodeComesUpAndHeals(t *testing.T) {
 		if changed := before(); changed != "" {
 			t.Errorf("a restart changed %s", changed)
 		}
+		if sent := again.sent.Load(); sent != nil {
+			t.Errorf("a restart sent %s", sent)
+		}
+	})
+	t.Run("rows of a version that did not say whose they are", func(t *testing.T) {
+		stop()
+		before := map[string]string{}
+		for table, names := range map[string][]string{"Bridge": {"br-eth1"}, "Port": {"br-eth1", nicName, kernel.NodeInterface}, "Interface": {"br-eth1", nicName, kernel.NodeInterface}} {
+			for _, name := range names {
+				r.ovs.VSCtl("remove", table, name, "external_ids", "woven/owner", "--", "remove", table, name, "external_ids", "woven/id")
+				before[table+" "+name] = r.ovs.VSCtl("get", table, name, "_uuid")
+			}
+		}
+		again := &rig{T: t, ovs: r.ovs}
+		stop = again.start()
+		again.awaitReady()
+		again.has("as before", whole())
+		for row, uuid := range before {
+			table, name, _ := strings.Cut(row, " ")
+			if have := r.ovs.VSCtl("get", table, name, "_uuid"); have != uuid {
+				t.Errorf("%s was %s and is %s: it was made anew", row, uuid, have)
+			}
+			if ids := r.ovs.VSCtl("get", table, name, "external_ids"); !strings.Contains(ids, "woven/owner") {
+				t.Errorf("%s has %s", row, ids)
+			}
+		}
 	})
 }
 
@@ -302,14 +332,14 @@ func TestSubnetsComeAndGo(t *testing.T) {
 
 // While nobody has told where the databases are, what protects them stays.
 func TestDatabases(t *testing.T) {
-	root := &vsdb.Root{ExternalIDs: map[string]string{"ovn-remote": "tcp:172.31.0.1:6642,ssl:[fd00:31::1]:6642,unix:/run/ovn/sb.sock"}}
+	root := &vswitch.OpenvSwitch{ExternalIDs: map[string]string{"ovn-remote": "tcp:172.31.0.1:6642,ssl:[fd00:31::1]:6642,unix:/run/ovn/sb.sock"}}
 	if have := databases(nil, root); !slices.Equal(have, cidrs("172.31.0.1/32", "fd00:31::1/128")) {
 		t.Errorf("by the last setting: %v", have)
 	}
 	if have := databases([]string{"tcp:172.31.0.2:6642", "tcp:172.31.0.2:16642"}, root); !slices.Equal(have, cidrs("172.31.0.2/32")) {
 		t.Errorf("as told: %v", have)
 	}
-	if have := databases(nil, &vsdb.Root{}); len(have) > 0 {
+	if have := databases(nil, &vswitch.OpenvSwitch{}); len(have) > 0 {
 		t.Errorf("of nothing: %v", have)
 	}
 }
@@ -317,7 +347,9 @@ func TestDatabases(t *testing.T) {
 // TestNewsThatAreNoneWakeNobody: a Subnet's usage changes once a second while pods come and go anywhere.
 func TestNewsThatAreNoneWakeNobody(t *testing.T) {
 	log := testr.New(t)
-	h := New(Config{NodeName: "node1"}, vsdb.New("unix:/nowhere", log), log)
+	db, err := vsdb.Open(t.Context(), "unix:/nowhere")
+	hosttest.Must(t, err)
+	h := New(Config{NodeName: "node1"}, db, log)
 	woken := func() bool {
 		select {
 		case <-h.dirty:

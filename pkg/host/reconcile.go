@@ -2,50 +2,48 @@ package host
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/ovn-kubernetes/libovsdb/ovsdb"
-
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
 // reconcile brings the node a step or more closer to what it should be. It returns what it waits for, or nil when the
 // node is whole.
 func (h *Host) reconcile(ctx context.Context) error {
 	in := h.snapshot()
-	session := h.db.Session()
-	if session == nil {
+	if !h.db.Connected() {
 		return waitingFor("Open vSwitch")
 	}
-	root := session.Root()
+	root := h.db.Root()
 	if root == nil {
 		return waitingFor("Open vSwitch to initialise its database")
 	}
 	if len(in.node.InternalIPs) == 0 {
 		return waitingFor("the Node object to have an address")
 	}
-	nic, err := h.tunnelNIC(in.node, session)
+	nic, err := h.tunnelNIC(in.node)
 	if err != nil {
 		return err
 	}
-	if err := h.retireBridges(ctx, session, root, nic); err != nil {
+	if err := h.retireBridges(ctx, root, nic); err != nil {
 		return err
 	}
-	tunnel, err := h.tunnel(ctx, session, root, nic)
+	tunnel, err := h.tunnel(ctx, root, nic)
 	if err != nil {
 		return err
 	}
 	h.setPodMTU(tunnel)
-	if err := session.Transact(ctx, root.SetExternalIDs(h.externalIDs(in, tunnel))...); err != nil {
-		return fmt.Errorf("configuring Open vSwitch: %w", err)
+	if err := h.db.Apply(ctx, ownerOf("settings"), settings(root, h.externalIDs(in, tunnel))); err != nil {
+		return err
 	}
-	if err := h.nodePort(ctx, session, in.node.Join); err != nil {
+	if err := h.nodePort(ctx, in.node.Join); err != nil {
 		return err
 	}
 	want := h.desired(in, tunnel)
@@ -53,7 +51,7 @@ func (h *Host) reconcile(ctx context.Context) error {
 	if err := h.kernel(want); err != nil {
 		return err
 	}
-	return h.missing(in, session)
+	return h.missing(in)
 }
 
 // keyRemote is the setting that tells ovn-controller where the southbound database is.
@@ -72,11 +70,21 @@ func (h *Host) externalIDs(in inputs, tunnel tunnel) map[string]string {
 		"ovn-remote-probe-interval":   "30000",
 		"ovn-openflow-probe-interval": "30",
 	}
-	// Without an address the last one stays: the databases may only be restarting.
 	if len(in.remotes) > 0 {
 		ids[keyRemote] = strings.Join(in.remotes, ",")
 	}
 	return ids
+}
+
+// settings are keys of ours in the one row of Open_vSwitch, which Open vSwitch makes itself. Without an address of the
+// southbound database the last one stays: the databases may only be restarting.
+func settings(root *vswitch.OpenvSwitch, ids map[string]string) ovs.Desired {
+	if last := root.ExternalIDs[keyRemote]; ids[keyRemote] == "" && last != "" {
+		ids[keyRemote] = last
+	}
+	var want ovs.Desired
+	want.Add(ovs.FoundRow(root.UUID), &vswitch.OpenvSwitch{ExternalIDs: ids})
+	return want
 }
 
 func (h *Host) datapathType() string {
@@ -104,34 +112,36 @@ func (h *Host) setPodMTU(t tunnel) {
 }
 
 // nodePort puts ovn0 on the integration bridge, which ovn-controller makes.
-func (h *Host) nodePort(ctx context.Context, session *vsdb.Session, join *Join) error {
-	bridge := session.Bridge(IntegrationBridge)
+func (h *Host) nodePort(ctx context.Context, join *Join) error {
+	bridge := h.db.Bridge(IntegrationBridge)
 	if bridge == nil {
 		return waitingFor("ovn-controller to make bridge %s", IntegrationBridge)
 	}
 	if join == nil {
 		return waitingFor("the controller to give the node its address on the join subnet")
 	}
-	ids := map[string]string{"iface-id": "node-" + h.config.NodeName, "vendor": "woven"}
 	mac, mtu := join.MAC.String(), h.PodMTU("")
-	iface := session.Interface(kernel.NodeInterface)
-	if iface == nil || session.Port(kernel.NodeInterface) == nil {
-		port := vsdb.NewPort{
-			Bridge: bridge, Name: kernel.NodeInterface, Type: "internal", MAC: mac, MTURequest: mtu, ExternalIDs: ids,
-		}
-		if err := session.Transact(ctx, port.Add()...); err != nil {
-			return fmt.Errorf("adding port %s: %w", kernel.NodeInterface, err)
-		}
-		return nil
+	iface := &vswitch.Interface{Name: kernel.NodeInterface, Type: "internal", MAC: &mac, MTURequest: &mtu, ExternalIDs: map[string]string{
+		"iface-id": "node-" + h.config.NodeName, "vendor": vsdb.Vendor,
+	}}
+	var want ovs.Desired
+	h.addPort(&want, iface, ovs.FoundRow(bridge.UUID))
+	return h.db.Apply(ctx, ownerOf("port/"+kernel.NodeInterface), want)
+}
+
+// addPort wants a port with its one interface, both of one name, on a bridge. Rows that are there already are taken as they are.
+func (h *Host) addPort(want *ovs.Desired, iface *vswitch.Interface, bridge ovs.Sym) {
+	port, ifaceSym := ovs.Sym("host/port/"+iface.Name), ovs.Sym("host/interface/"+iface.Name)
+	if have := h.db.Port(iface.Name); have != nil {
+		port = vsdb.SymOf(have.ExternalIDs, have.UUID, port)
 	}
-	ops := iface.SetExternalIDs(ids)
-	if iface.MAC == nil || *iface.MAC != mac || iface.MTURequest == nil || *iface.MTURequest != mtu {
-		ops = append(ops, iface.Update(ovsdb.Row{"mac": vsdb.Set(mac), "mtu_request": vsdb.Set(mtu)})...)
+	if have := h.db.Interface(iface.Name); have != nil {
+		ifaceSym = vsdb.SymOf(have.ExternalIDs, have.UUID, ifaceSym)
 	}
-	if err := session.Transact(ctx, ops...); err != nil {
-		return fmt.Errorf("changing port %s: %w", kernel.NodeInterface, err)
-	}
-	return nil
+	want.Add(port, &vswitch.Port{
+		Name: iface.Name, Interfaces: []string{ifaceSym.UUID()}, ExternalIDs: map[string]string{"vendor": vsdb.Vendor},
+	}).In(ovs.BridgePorts.Of(bridge))
+	want.Add(ifaceSym, iface)
 }
 
 // desired is the kernel's state as it should be.
@@ -195,7 +205,7 @@ func (h *Host) desired(in inputs, t tunnel) kernel.State {
 
 // databases are the addresses of remotes, "tcp:address:port" each; without any, of those that ovn-controller was told last: the
 // API server may not have said yet where the databases are, and what protects them stays meanwhile.
-func databases(remotes []string, root *vsdb.Root) []netip.Prefix {
+func databases(remotes []string, root *vswitch.OpenvSwitch) []netip.Prefix {
 	if len(remotes) == 0 {
 		remotes = strings.Split(root.ExternalIDs[keyRemote], ",")
 	}
@@ -228,8 +238,8 @@ func (h *Host) kernel(want kernel.State) error {
 }
 
 // missing tells what keeps the node from attaching pods.
-func (h *Host) missing(in inputs, session *vsdb.Session) error {
-	iface := session.Interface(kernel.NodeInterface)
+func (h *Host) missing(in inputs) error {
+	iface := h.db.Interface(kernel.NodeInterface)
 	switch {
 	case iface == nil || iface.Error != nil:
 		return waitingFor("vswitchd to make %s", kernel.NodeInterface)

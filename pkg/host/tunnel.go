@@ -11,12 +11,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
+	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
 // tunnel is where the node's tunnels end.
@@ -62,7 +64,7 @@ func isTunnelBridge(name string) bool {
 
 // tunnelNIC finds the interface that carries tunnels: the one that the node's annotation or the flag names, or the one
 // that has the node's address. A bridge of ours that has the address stands for the interface in it.
-func (h *Host) tunnelNIC(node Node, session *vsdb.Session) (string, error) {
+func (h *Host) tunnelNIC(node Node) (string, error) {
 	links, err := netlink.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return "", fmt.Errorf("listing links: %w", err)
@@ -92,7 +94,7 @@ func (h *Host) tunnelNIC(node Node, session *vsdb.Session) (string, error) {
 		if !slices.ContainsFunc(have, func(p netip.Prefix) bool { return p.Addr() == node.InternalIPs[0] }) {
 			continue
 		}
-		if bridge := session.Bridge(link.Attrs().Name); bridge != nil && bridge.ExternalIDs[keyNIC] != "" {
+		if bridge := h.db.Bridge(link.Attrs().Name); bridge != nil && bridge.ExternalIDs[keyNIC] != "" {
 			return bridge.ExternalIDs[keyNIC], nil
 		}
 		return link.Attrs().Name, nil
@@ -118,7 +120,7 @@ func chooseLink(choice string, names []string) (string, error) {
 }
 
 // tunnel finds the tunnel's end, and for the userspace datapath first makes the bridge that has it.
-func (h *Host) tunnel(ctx context.Context, session *vsdb.Session, root *vsdb.Root, nic string) (tunnel, error) {
+func (h *Host) tunnel(ctx context.Context, root *vswitch.OpenvSwitch, nic string) (tunnel, error) {
 	link, err := netlink.LinkByName(nic)
 	if err != nil {
 		return tunnel{}, fmt.Errorf("looking at tunnel interface %s: %w", nic, err)
@@ -133,7 +135,7 @@ func (h *Host) tunnel(ctx context.Context, session *vsdb.Session, root *vsdb.Roo
 		return t, err
 	}
 	t.bridge = bridgeName(nic)
-	bridge := session.Bridge(t.bridge)
+	bridge := h.db.Bridge(t.bridge)
 	if bridge != nil {
 		_ = json.Unmarshal([]byte(bridge.ExternalIDs[keySaved]), &t.saved) // what is not there was not saved
 	}
@@ -148,7 +150,7 @@ func (h *Host) tunnel(ctx context.Context, session *vsdb.Session, root *vsdb.Roo
 	if t.address, err = encapAddress(nic, t.saved.Addresses); err != nil {
 		return t, err
 	}
-	if err := h.saveOnBridge(ctx, session, root, bridge, link, t); err != nil {
+	if err := h.saveOnBridge(ctx, root, link, t); err != nil {
 		return t, err
 	}
 	return t, moveAddresses(link, onNIC, t)
@@ -156,8 +158,8 @@ func (h *Host) tunnel(ctx context.Context, session *vsdb.Session, root *vsdb.Roo
 
 // retireBridges gives back what bridges have that are no longer the tunnel's: another interface was chosen, or another
 // datapath.
-func (h *Host) retireBridges(ctx context.Context, session *vsdb.Session, root *vsdb.Root, nic string) error {
-	for _, bridge := range session.Bridges() {
+func (h *Host) retireBridges(ctx context.Context, root *vswitch.OpenvSwitch, nic string) error {
+	for _, bridge := range h.db.Bridges() {
 		old := bridge.ExternalIDs[keyNIC]
 		if old == "" || old == nic && h.config.Userspace {
 			continue
@@ -174,8 +176,8 @@ func (h *Host) retireBridges(ctx context.Context, session *vsdb.Session, root *v
 		if err := kernel.Apply(back); err != nil {
 			return fmt.Errorf("giving back what bridge %s had: %w", bridge.Name, err)
 		}
-		if err := session.Transact(ctx, root.DeleteBridge(bridge)...); err != nil {
-			return fmt.Errorf("deleting bridge %s: %w", bridge.Name, err)
+		if err := h.deleteBridge(ctx, root, bridge, old); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -194,26 +196,50 @@ func encapAddress(nic string, addresses []netip.Prefix) (netip.Addr, error) {
 }
 
 // saveOnBridge makes the bridge, or brings what it remembers up to date.
-func (h *Host) saveOnBridge(ctx context.Context, session *vsdb.Session, root *vsdb.Root, bridge *vsdb.Bridge, nic netlink.Link, t tunnel) error {
+func (h *Host) saveOnBridge(ctx context.Context, root *vswitch.OpenvSwitch, nic netlink.Link, t tunnel) error {
 	text, err := json.Marshal(t.saved)
 	if err != nil {
 		return fmt.Errorf("encoding what %s has: %w", nic.Attrs().Name, err)
 	}
-	ids := map[string]string{keySaved: string(text), keyNIC: nic.Attrs().Name, "vendor": "woven"}
-	var ops []ovsdb.Operation
-	if bridge == nil {
-		ops = root.NewBridge(ovsdb.Row{
-			"name": t.bridge, "datapath_type": h.datapathType(), "external_ids": vsdb.Map(ids),
-			// The neighbours know the address by this MAC.
-			"other_config": vsdb.Map(map[string]string{"hwaddr": nic.Attrs().HardwareAddr.String()}),
-		}, nic.Attrs().Name)
-	} else {
-		ops = bridge.SetExternalIDs(ids)
+	bridge := &vswitch.Bridge{
+		Name: t.bridge, DatapathType: h.datapathType(),
+		ExternalIDs: map[string]string{keySaved: string(text), keyNIC: nic.Attrs().Name, "vendor": vsdb.Vendor},
+		// The neighbours know the address by this MAC.
+		OtherConfig: map[string]string{"hwaddr": nic.Attrs().HardwareAddr.String()},
 	}
-	if err := session.Transact(ctx, ops...); err != nil {
-		return fmt.Errorf("making tunnel bridge %s: %w", t.bridge, err)
+	return h.db.Apply(ctx, bridgeOwner(t.bridge), h.bridgeRows(root, bridge, nic.Attrs().Name))
+}
+
+func bridgeOwner(bridge string) ovs.Owner { return ownerOf("bridge/" + bridge) }
+
+// bridgeRows are a bridge with its own internal port and one device.
+func (h *Host) bridgeRows(root *vswitch.OpenvSwitch, bridge *vswitch.Bridge, device string) ovs.Desired {
+	sym := ovs.Sym("host/bridge/" + bridge.Name)
+	if have := h.db.Bridge(bridge.Name); have != nil {
+		sym = vsdb.SymOf(have.ExternalIDs, have.UUID, sym)
 	}
-	return nil
+	var want ovs.Desired
+	want.Add(sym, bridge).In(ovs.NodeBridges.Of(ovs.FoundRow(root.UUID)))
+	ours := map[string]string{"vendor": vsdb.Vendor}
+	h.addPort(&want, &vswitch.Interface{Name: bridge.Name, Type: "internal", ExternalIDs: ours}, sym)
+	h.addPort(&want, &vswitch.Interface{Name: device, ExternalIDs: ours}, sym)
+	return want
+}
+
+// deleteBridge deletes a bridge with its ports. One that was made before rows said whose they are first says so.
+func (h *Host) deleteBridge(ctx context.Context, root *vswitch.OpenvSwitch, bridge *vswitch.Bridge, device string) error {
+	owner, _, owned := engine.OwnerOf(bridge.ExternalIDs)
+	if !owned {
+		owner = bridgeOwner(bridge.Name)
+		same := &vswitch.Bridge{
+			Name: bridge.Name, DatapathType: bridge.DatapathType, OtherConfig: bridge.OtherConfig,
+			ExternalIDs: map[string]string{"vendor": vsdb.Vendor},
+		}
+		if err := h.db.Apply(ctx, owner, h.bridgeRows(root, same, device)); err != nil {
+			return err
+		}
+	}
+	return h.db.Apply(ctx, owner, ovs.Desired{})
 }
 
 // moveAddresses takes the addresses that were saved off the interface as soon as the bridge's device is there. The

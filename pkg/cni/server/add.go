@@ -99,11 +99,10 @@ func (s *Server) create(ctx context.Context, ns *sandbox.NetNS, spec sandbox.Spe
 	if !errors.Is(err, sandbox.ErrExists) {
 		return err
 	}
-	session, offline := s.Switch.Await(ctx)
-	if offline != nil {
-		return offline
+	if err := s.Switch.Await(ctx); err != nil {
+		return err
 	}
-	if iface := session.Interface(name); iface != nil && iface.Installed() {
+	if iface := s.Switch.Interface(name); iface != nil && iface.Installed() {
 		return types.NewError(types.ErrInternal, "the container is attached already", err.Error())
 	}
 	if err := s.unplug(ctx, name); err != nil {
@@ -122,11 +121,10 @@ func (s *Server) create(ctx context.Context, ns *sandbox.NetNS, spec sandbox.Spe
 var errVanished = errors.New("the host's end of the link has vanished")
 
 func (s *Server) awaitInstalled(ctx context.Context, name string) error {
-	session, err := s.Switch.Await(ctx)
-	if err != nil {
+	if err := s.Switch.Await(ctx); err != nil {
 		return err
 	}
-	return session.AwaitInstalled(ctx, name, func() error {
+	return s.Switch.AwaitInstalled(ctx, name, func() error {
 		if lives, err := sandbox.HostEndLives(name); err != nil || lives {
 			return nil //nolint:nilerr // not known to be hopeless
 		}

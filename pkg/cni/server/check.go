@@ -120,8 +120,7 @@ func prefixOf(n net.IPNet) netip.Prefix {
 
 // checkOutside compares the host end, its port and what OVN made of it.
 func (s *Server) checkOutside(ctx context.Context, c *call) ([]string, error) {
-	session, err := s.Switch.Await(ctx)
-	if err != nil {
+	if err := s.Switch.Await(ctx); err != nil {
 		return nil, err
 	}
 	name := c.HostName()
@@ -133,8 +132,8 @@ func (s *Server) checkOutside(ctx context.Context, c *call) ([]string, error) {
 	if !up {
 		problems = append(problems, "the host's link "+name+" is missing or down")
 	}
-	iface := session.Interface(name)
-	if iface == nil || session.Port(name) == nil {
+	iface := s.Switch.Interface(name)
+	if iface == nil || s.Switch.Port(name) == nil {
 		return append(problems, "Open vSwitch has no port "+name), nil
 	}
 	wantIDs := map[string]string{keyContainer: c.ContainerID, keyIfName: c.IfName}
@@ -149,13 +148,13 @@ func (s *Server) checkOutside(ctx context.Context, c *call) ([]string, error) {
 	if len(problems) > 0 {
 		return problems, nil
 	}
-	return installedSoon(ctx, session, name), nil
+	return installedSoon(ctx, s.Switch, name), nil
 }
 
-func installedSoon(ctx context.Context, session *vsdb.Session, name string) []string {
+func installedSoon(ctx context.Context, db *vsdb.DB, name string) []string {
 	ctx, cancel := context.WithTimeout(ctx, convergence)
 	defer cancel()
-	if err := session.AwaitInstalled(ctx, name, nil); err != nil {
+	if err := db.AwaitInstalled(ctx, name, nil); err != nil {
 		return []string{"OVN has not installed the flows of port " + name}
 	}
 	return nil

@@ -23,11 +23,10 @@ func (s *Server) gc(ctx context.Context, c *call) error {
 	for _, a := range c.conf.ValidAttachments {
 		valid[sandbox.Attachment{ContainerID: a.ContainerID, IfName: a.IfName}.HostName()] = true
 	}
-	session, err := s.Switch.Await(ctx)
-	if err != nil {
+	if err := s.Switch.Await(ctx); err != nil {
 		return err
 	}
-	stale := attachments(session)
+	stale := attachments(s.Switch)
 	ends, err := sandbox.HostEnds()
 	for _, end := range ends {
 		if end.Record != nil {
@@ -95,8 +94,7 @@ func (s *Server) doomNameless(ctx context.Context, name string) error {
 //   - A host end without its port gets it again, if its pod lives and no other sandbox of the pod is newer.
 //   - A host end that is nobody's is removed.
 func (s *Server) Sweep(ctx context.Context) error {
-	session, err := s.Switch.Await(ctx)
-	if err != nil {
+	if err := s.Switch.Await(ctx); err != nil {
 		return err
 	}
 	ends, err := sandbox.HostEnds()
@@ -111,15 +109,15 @@ func (s *Server) Sweep(ctx context.Context) error {
 	}
 	var errs []error
 	plugged := map[string]bool{} // by iface-id
-	for name, a := range attachments(session) {
+	for name, a := range attachments(s.Switch) {
 		if !exists[name] {
 			errs = append(errs, s.collectEndless(ctx, a))
-		} else if iface := session.Interface(name); iface != nil {
+		} else if iface := s.Switch.Interface(name); iface != nil {
 			plugged[iface.ExternalIDs[keyIfaceID]] = true
 		}
 	}
 	for _, end := range ends {
-		if !end.Doomed && session.Port(end.Name) == nil {
+		if !end.Doomed && s.Switch.Port(end.Name) == nil {
 			errs = append(errs, s.restore(ctx, end, plugged))
 		}
 	}
@@ -140,7 +138,7 @@ func (s *Server) restore(ctx context.Context, end sandbox.HostEnd, plugged map[s
 	// Meanwhile an ADD may have plugged it in or taken it back, or a DEL doomed it; and without a session, the next
 	// one's Sweep will see to it.
 	lives, err := sandbox.HostEndLives(end.Name)
-	if session := s.Switch.Session(); err != nil || !lives || session == nil || session.Port(end.Name) != nil {
+	if err != nil || !lives || !s.Switch.Connected() || s.Switch.Port(end.Name) != nil {
 		return err
 	}
 	pod := s.Pods.WithUID(end.Record.PodUID)

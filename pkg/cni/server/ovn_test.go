@@ -56,14 +56,14 @@ func newOVNNode(t *testing.T) (*bench, *hosttest.OVN) {
 
 	log := testr.New(t)
 	b := &bench{T: t, ovsdb: ovsdb, socket: filepath.Join(t.TempDir(), "cni.sock")}
-	db := vsdb.New(ovsdb.Endpoint(), log)
+	ctx, cancel := context.WithCancel(context.Background())
+	db, err := vsdb.Open(ctx, ovsdb.Endpoint())
+	hosttest.Must(t, err)
 	h := host.New(host.Config{NodeName: "node1", Interface: "eth1", Userspace: true}, db, log)
 	b.Server = New(db, NewPods(), h, log)
 	listener, err := Listen(b.socket)
 	hosttest.Must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
 	b.stop = cancel
-	b.ended.Go(func() { _ = db.Run(ctx) })
 	b.ended.Go(func() { _ = h.Run(ctx) })
 	b.ended.Go(func() { _ = b.Serve(ctx, listener) })
 	t.Cleanup(b.halt)

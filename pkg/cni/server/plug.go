@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
+	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
 // IntegrationBridge is the bridge that ovn-controller programs.
@@ -26,15 +31,19 @@ const (
 	keyIP          = "ip"
 	keyContainer   = "container_id"
 	keyIfName      = "ifname"
-
-	// Vendor marks rows of ours.
-	Vendor = "woven"
 )
+
+// Feature is the feature, as rows' owners have it, of pods' ports on this node.
+const Feature = "cni"
+
+// portOwner is the owner of the rows of one switch port on this node. Only one interface may have the port's iface-id, or it
+// is left to chance which sandbox is the pod: so what a newer sandbox wants takes the place of what an older one had.
+func portOwner(port string) ovs.Owner { return ovs.Owner{Feature: Feature, Key: port} }
 
 func externalIDs(pod *Pod, record sandbox.Record) map[string]string {
 	ids := map[string]string{
 		keyIfaceID:   pod.Port(),
-		keyVendor:    Vendor,
+		keyVendor:    vsdb.Vendor,
 		keyPodName:   pod.Name,
 		keyPodNS:     pod.Namespace,
 		keyPodNetNS:  record.NetNS,
@@ -53,13 +62,8 @@ func externalIDs(pod *Pod, record sandbox.Record) map[string]string {
 	return ids
 }
 
-// plug puts a host end into Open vSwitch. In the same transaction it takes out every other port of the pod: two
-// interfaces of one iface-id would leave it to chance which sandbox is the pod.
+// plug puts a host end into Open vSwitch. In the same transaction it takes out every other port of the pod.
 func (s *Server) plug(ctx context.Context, pod *Pod, record sandbox.Record) error {
-	session, err := s.Switch.Await(ctx)
-	if err != nil {
-		return err
-	}
 	// One at a time for each pod: an ADD that was superseded while it waited here must not oust its successor.
 	unlock, err := s.locks.lock(ctx, "pod "+pod.Port())
 	if err != nil {
@@ -70,57 +74,110 @@ func (s *Server) plug(ctx context.Context, pod *Pod, record sandbox.Record) erro
 		return fmt.Errorf("adding the pod's port: %w", context.Cause(ctx))
 	}
 	name := record.Attachment().HostName()
-	if session.Port(name) != nil { // left by an ADD that was cut off; its row must not answer for ours
-		if err := s.unplug(ctx, name); err != nil {
-			return err
-		}
+	if err := s.vacate(ctx, pod, name); err != nil {
+		return err
 	}
-	bridge := session.Bridge(IntegrationBridge)
+	bridge := s.Switch.Bridge(IntegrationBridge)
 	if bridge == nil {
 		return fmt.Errorf("bridge %s does not exist: is ovn-controller running?", IntegrationBridge)
 	}
-	var older []*vsdb.Port
-	for _, iface := range session.Interfaces() {
-		if iface.ExternalIDs[keyIfaceID] == pod.Port() && iface.Name != name {
-			if port := session.Port(iface.Name); port != nil {
-				older = append(older, port)
-			}
-		}
-	}
-	port := vsdb.NewPort{Bridge: bridge, Name: name, ExternalIDs: externalIDs(pod, record)}
-	if err := session.Transact(ctx, port.Add(older...)...); err != nil {
+	// A UUID of its own for every attempt: ovn-controller may be writing ovn-installed into the row of an earlier one.
+	sym := name + "/" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	ids := externalIDs(pod, record)
+	want := portRows(portSyms{port: ovs.Sym("port/" + sym), iface: ovs.Sym("interface/" + sym)}, bridge,
+		&vswitch.Interface{Name: name, ExternalIDs: ids}, ids)
+	if err := s.Switch.Apply(ctx, portOwner(pod.Port()), want); err != nil {
 		return fmt.Errorf("adding port %s: %w", name, err)
 	}
 	return nil
 }
 
-// unplug takes ports out of Open vSwitch, all in one transaction. It succeeds for those that are not there.
-func (s *Server) unplug(ctx context.Context, names ...string) error {
-	session, err := s.Switch.Await(ctx)
-	if err != nil {
+// portSyms are the names of a port's rows.
+type portSyms struct{ port, iface ovs.Sym }
+
+// portRows are a port on a bridge and its one interface, both of one name.
+func portRows(syms portSyms, bridge *vswitch.Bridge, iface *vswitch.Interface, ids map[string]string) ovs.Desired {
+	var want ovs.Desired
+	want.Add(syms.port, &vswitch.Port{Name: iface.Name, Interfaces: []string{syms.iface.UUID()}, ExternalIDs: ids}).
+		In(ovs.BridgePorts.Of(ovs.FoundRow(bridge.UUID)))
+	want.Add(syms.iface, iface)
+	return want
+}
+
+// vacate takes out what is in a new port's way beside what its owner has: the same port of an ADD that was cut off, whose row
+// must not answer for ours, and ports of the pod from before rows said whose they are. Mostly there is nothing.
+func (s *Server) vacate(ctx context.Context, pod *Pod, name string) error {
+	if err := s.Switch.Await(ctx); err != nil {
 		return err
 	}
-	var ports []*vsdb.Port
-	for _, name := range names {
-		if port := session.Port(name); port != nil {
-			ports = append(ports, port)
+	for _, iface := range s.Switch.Interfaces() {
+		_, _, owned := engine.OwnerOf(iface.ExternalIDs)
+		if iface.Name == name || !owned && iface.ExternalIDs[keyIfaceID] == pod.Port() {
+			if err := s.remove(ctx, iface.Name); err != nil {
+				return err
+			}
 		}
 	}
-	bridge := session.Bridge(IntegrationBridge)
-	if len(ports) == 0 || bridge == nil {
+	return nil
+}
+
+// unplug takes a port out of Open vSwitch. It succeeds for one that is not there, and leaves one that Woven has not made.
+func (s *Server) unplug(ctx context.Context, name string) error {
+	if err := s.Switch.Await(ctx); err != nil {
+		return err
+	}
+	iface := s.Switch.Interface(name)
+	if iface == nil {
 		return nil
 	}
-	if err := session.Transact(ctx, bridge.Remove(ports...)...); err != nil {
-		return fmt.Errorf("removing ports %v: %w", names, err)
+	unlock, err := s.locks.lock(ctx, "pod "+iface.ExternalIDs[keyIfaceID])
+	if err != nil {
+		return fmt.Errorf("waiting for another sandbox of the pod: %w", err)
+	}
+	defer unlock()
+	return s.remove(ctx, name)
+}
+
+// remove does what unplug says; the lock of the pod's port is held. An owner whose rows have the name has no others: had a
+// newer sandbox come, it would have taken their place.
+func (s *Server) remove(ctx context.Context, name string) error {
+	port := s.Switch.Port(name)
+	if port == nil || port.ExternalIDs[keyVendor] != vsdb.Vendor {
+		return nil
+	}
+	owner, _, owned := engine.OwnerOf(port.ExternalIDs)
+	if !owned {
+		owner = portOwner(name)
+		if err := s.adopt(ctx, owner, port); err != nil {
+			return err
+		}
+	}
+	if err := s.Switch.Apply(ctx, owner, ovs.Desired{}); err != nil {
+		return fmt.Errorf("removing port %s: %w", name, err)
+	}
+	return nil
+}
+
+// adopt writes into the rows of a port from before rows said whose they are that an owner has them.
+func (s *Server) adopt(ctx context.Context, owner ovs.Owner, port *vswitch.Port) error {
+	iface, bridge := s.Switch.Interface(port.Name), s.Switch.Bridge(IntegrationBridge)
+	if iface == nil || bridge == nil {
+		return nil
+	}
+	syms := portSyms{port: ovs.FoundRow(port.UUID), iface: ovs.FoundRow(iface.UUID)}
+	ids := map[string]string{keyVendor: vsdb.Vendor}
+	same := &vswitch.Interface{Name: iface.Name, Type: iface.Type, MAC: iface.MAC, MTURequest: iface.MTURequest, ExternalIDs: ids}
+	if err := s.Switch.Apply(ctx, owner, portRows(syms, bridge, same, ids)); err != nil {
+		return fmt.Errorf("adopting port %s: %w", port.Name, err)
 	}
 	return nil
 }
 
 // attachments lists what Open vSwitch has of ours, by name of the port.
-func attachments(session *vsdb.Session) map[string]sandbox.Attachment {
+func attachments(db *vsdb.DB) map[string]sandbox.Attachment {
 	out := map[string]sandbox.Attachment{}
-	for _, iface := range session.Interfaces() {
-		if iface.ExternalIDs[keyVendor] == Vendor && iface.ExternalIDs[keyContainer] != "" {
+	for _, iface := range db.Interfaces() {
+		if iface.ExternalIDs[keyVendor] == vsdb.Vendor && iface.ExternalIDs[keyContainer] != "" {
 			out[iface.Name] = sandbox.Attachment{
 				ContainerID: iface.ExternalIDs[keyContainer], IfName: iface.ExternalIDs[keyIfName],
 			}

@@ -22,6 +22,7 @@ import (
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
 	"github.com/woven-cni/woven/pkg/host/hosttest"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 )
 
 func TestMain(m *testing.M) { hosttest.Main(m) }
@@ -52,7 +53,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{T: t, ovsdb: hosttest.NewOVSDB(t), node: &node{}, socket: filepath.Join(t.TempDir(), "cni.sock")}
-	b.ovn = newFakeOVN(t, b.ovsdb.Endpoint())
+	b.ovn = newFakeOVN(t, b.ovsdb)
 	b.start(NewPods())
 	t.Cleanup(func() {
 		b.halt()
@@ -73,15 +74,17 @@ func (b *bench) start(pods *Pods) {
 	ctx, stop := context.WithCancel(b.Context())
 	b.stop = stop
 	log := testr.NewWithOptions(b.T, testr.Options{Verbosity: 1})
-	db := vsdb.New(b.ovsdb.Endpoint(), log.WithName("daemon"))
+	db, err := vsdb.Open(ctx, b.ovsdb.Endpoint(), engine.WithLogger(log.WithName("daemon")))
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.Server = New(db, pods, b.node, log)
 	listener, err := Listen(b.socket)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ended.Go(func() { _ = db.Run(ctx) })
 	b.ended.Go(func() { _ = b.Serve(ctx, listener) })
-	if _, err := db.Await(ctx); err != nil {
+	if err := db.Await(ctx); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -91,14 +94,17 @@ func (b *bench) halt() {
 	b.ended.Wait()
 }
 
-// fakeOVN writes ovn-installed into every interface that has an iface-id, as ovn-controller does.
+// fakeOVN writes ovn-installed into every interface that has an iface-id, as ovn-controller does: by a connection of its own.
 type fakeOVN struct {
 	db     *vsdb.DB
 	paused chan bool
 }
 
-func newFakeOVN(t *testing.T, endpoint string) *fakeOVN {
-	f := &fakeOVN{db: vsdb.New(endpoint, testr.New(t).WithName("ovn")), paused: make(chan bool)}
+func newFakeOVN(t testing.TB, ovsdb *hosttest.OVSDB) *fakeOVN {
+	ctx, cancel := context.WithCancel(context.Background())
+	db, err := vsdb.Open(ctx, ovsdb.Endpoint())
+	hosttest.Must(t, err)
+	f := &fakeOVN{db: db, paused: make(chan bool)}
 	wake := make(chan struct{}, 1)
 	f.db.OnChange(func(vsdb.Change) {
 		select {
@@ -106,9 +112,7 @@ func newFakeOVN(t *testing.T, endpoint string) *fakeOVN {
 		default:
 		}
 	})
-	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
-	ended.Go(func() { _ = f.db.Run(ctx) })
 	ended.Go(func() {
 		paused := false
 		for {
@@ -118,8 +122,8 @@ func newFakeOVN(t *testing.T, endpoint string) *fakeOVN {
 			case <-ctx.Done():
 				return
 			}
-			if session := f.db.Session(); session != nil && !paused {
-				f.install(ctx, session)
+			if !paused {
+				f.install(ovsdb)
 			}
 		}
 	})
@@ -127,10 +131,11 @@ func newFakeOVN(t *testing.T, endpoint string) *fakeOVN {
 	return f
 }
 
-func (f *fakeOVN) install(ctx context.Context, session *vsdb.Session) {
-	for _, iface := range session.Interfaces() {
-		if iface.ExternalIDs["iface-id"] != "" && !iface.Installed() {
-			_ = session.Transact(ctx, iface.SetExternalIDs(map[string]string{"ovn-installed": "true"})...)
+func (f *fakeOVN) install(ovsdb *hosttest.OVSDB) {
+	for _, iface := range f.db.Interfaces() {
+		if iface.ExternalIDs["iface-id"] != "" && iface.ExternalIDs["ovn-installed"] == "" {
+			ovsdb.Transact(`{"op":"mutate","table":"Interface","where":[["_uuid","==",["uuid","` + iface.UUID + `"]]],` +
+				`"mutations":[["external_ids","insert",["map",[["ovn-installed","true"]]]]]}`)
 		}
 	}
 }
@@ -225,11 +230,10 @@ func (b *bench) counts() (links, ports int) {
 			links++
 		}
 	}
-	session, err := b.Switch.Await(b.Context())
-	if err != nil {
+	if err := b.Switch.Await(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	return links, len(attachments(session))
+	return links, len(attachments(b.Switch))
 }
 
 func (b *bench) wantCounts(links, ports int) {
@@ -256,7 +260,7 @@ func TestAddThenCheckThenDel(t *testing.T) {
 		t.Errorf("the address is on %v", eth0)
 	}
 	b.wantCounts(1, 1)
-	iface := b.Switch.Session().Interface((sandbox.Attachment{ContainerID: "c1", IfName: "eth0"}).HostName())
+	iface := b.Switch.Interface((sandbox.Attachment{ContainerID: "c1", IfName: "eth0"}).HostName())
 	if iface == nil || iface.ExternalIDs["iface-id"] != "web.shop" || iface.ExternalIDs["attached-mac"] != "0a:58:0a:10:00:05" {
 		t.Errorf("interface %+v", iface)
 	}

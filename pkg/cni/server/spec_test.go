@@ -20,6 +20,7 @@ import (
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
 	"github.com/woven-cni/woven/pkg/host"
 	"github.com/woven-cni/woven/pkg/host/hosttest"
+	"github.com/woven-cni/woven/pkg/host/vsdb"
 )
 
 // These tests follow the text of the CNI specification, version 1.1.0. What is quoted is the specification's.
@@ -206,7 +207,7 @@ func TestAddEndsAtOnceWhenTheLinkVanishes(t *testing.T) {
 				answered <- refusal
 			}()
 			hosttest.Eventually(t, "vswitchd has opened the link", func() bool {
-				iface := b.Switch.Session().Interface(hostName("c1"))
+				iface := b.Switch.Interface(hostName("c1"))
 				return iface != nil && iface.Working()
 			})
 			hosttest.Must(t, vanish(end))
@@ -236,7 +237,7 @@ func TestAddOutlastsAComplaint(t *testing.T) {
 	}()
 	hosttest.Eventually(t, "the port is in Open vSwitch", func() bool { _, ports := b.counts(); return ports == 1 })
 	b.ovsdb.VSCtl("set", "Interface", hostName("c1"), `error="could not open network device"`)
-	hosttest.Eventually(t, "the daemon hears of it", func() bool { return b.Switch.Session().Interface(hostName("c1")).Error != nil })
+	hosttest.Eventually(t, "the daemon hears of it", func() bool { return b.Switch.Interface(hostName("c1")).Error != nil })
 	b.ovn.paused <- false
 	b.ovsdb.VSCtl("clear", "Interface", hostName("c1"), "error")
 	if refusal := <-answered; refusal != nil {
@@ -252,11 +253,11 @@ func TestNewerSandboxSupersedesTheOlder(t *testing.T) {
 	t.Run("attached", func(t *testing.T) {
 		b.mustCall(b.request("ADD", "c1", "web", old))
 		b.mustCall(b.request("ADD", "c2", "web", path))
-		if _, ports := b.counts(); ports != 1 || b.Switch.Session().Interface(hostName("c2")) == nil {
+		if _, ports := b.counts(); ports != 1 || b.Switch.Interface(hostName("c2")) == nil {
 			t.Errorf("%d ports of the pod", ports)
 		}
 		b.mustCall(b.request("DEL", "c1", "web", old))
-		if b.Switch.Session().Interface(hostName("c2")) == nil {
+		if b.Switch.Interface(hostName("c2")) == nil {
 			t.Error("deleting the old sandbox took the new one's port")
 		}
 		b.mustCall(b.request("DEL", "c2", "web", path))
@@ -399,7 +400,7 @@ func TestGCRemovesWhatIsNotValid(t *testing.T) {
 	b.mustCall(gc)
 	b.mustCall(gc)
 	b.wantCounts(1, 1)
-	if b.Switch.Session().Interface(hostName("c1")) == nil || b.Switch.Session().Interface("foreign0") == nil {
+	if b.Switch.Interface(hostName("c1")) == nil || b.Switch.Interface("foreign0") == nil {
 		t.Error("a valid attachment, or somebody else's port, was removed")
 	}
 	gc.Config = b.config(map[string]any{"cni.dev/valid-attachments": []any{}})
@@ -520,14 +521,13 @@ func TestSweepAndRepeatedCallsAfterACrash(t *testing.T) {
 	if err := b.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	session := b.Switch.Session()
 	for container, want := range map[string]bool{"whole": true, "portless": true, "ended": false, "podless": false} {
-		iface := session.Interface(hostName(container))
+		iface := b.Switch.Interface(hostName(container))
 		if have := iface != nil; have != want {
 			t.Errorf("port of %s: %t, want %t", container, have, want)
 		}
 	}
-	if iface := session.Interface(hostName("portless")); iface != nil && iface.ExternalIDs["iface-id"] != "portless.shop" {
+	if iface := b.Switch.Interface(hostName("portless")); iface != nil && iface.ExternalIDs["iface-id"] != "portless.shop" {
 		t.Errorf("restored port has %v", iface.ExternalIDs)
 	}
 	b.wantCounts(2, 2)
@@ -542,14 +542,10 @@ func TestPortsComeBackAfterTheLossOfTheDatabase(t *testing.T) {
 	b.pod("web", "web-uid")
 	path, _ := hosttest.NetNS(t)
 	answer := b.mustCall(b.request("ADD", "c1", "web", path))
-	before := b.Switch.Session()
 	b.ovsdb.Stop()
-	<-before.Done()
+	hosttest.Eventually(t, "the session is over", func() bool { return !b.Switch.Connected() })
 	b.ovsdb.Recreate()
-	hosttest.Eventually(t, "ovn-controller's bridge is back", func() bool {
-		session := b.Switch.Session()
-		return session != nil && session.Bridge(host.IntegrationBridge) != nil
-	})
+	hosttest.Eventually(t, "ovn-controller's bridge is back", func() bool { return b.Switch.Bridge(host.IntegrationBridge) != nil })
 	if err := b.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -562,7 +558,7 @@ func TestSweepPutsBackAPortThatWasRemovedByHand(t *testing.T) {
 	path, _ := hosttest.NetNS(t)
 	answer := b.mustCall(b.request("ADD", "c1", "web", path))
 	b.ovsdb.VSCtl("del-port", hostName("c1"))
-	hosttest.Eventually(t, "the daemon sees it", func() bool { return b.Switch.Session().Port(hostName("c1")) == nil })
+	hosttest.Eventually(t, "the daemon sees it", func() bool { return b.Switch.Port(hostName("c1")) == nil })
 	hosttest.Must(t, b.Sweep(t.Context()))
 	b.mustCall(b.check("c1", "web", path, answer))
 	b.mustCall(b.request("DEL", "c1", "web", path))
@@ -609,4 +605,34 @@ func TestAddAfterAnAddThatWasCutOff(t *testing.T) {
 			b.wantCounts(0, 0)
 		})
 	}
+}
+
+// Ports that somebody else has made stay, whatever they say of themselves; ports of a version that did not say whose its rows
+// are go as ours do.
+func TestPortsOfOthersAndOfBefore(t *testing.T) {
+	b := newBench(t)
+	b.pod("web", "web-uid")
+	path, _ := hosttest.NetNS(t)
+	addPort := func(name, vendor string) {
+		b.ovsdb.VSCtl("add-port", "br-int", name, "--",
+			"set", "Port", name, "external_ids:vendor="+vendor, "--", "set", "Interface", name,
+			"external_ids:vendor="+vendor, "external_ids:iface-id=web.shop", "external_ids:container_id="+name, "external_ids:ifname=eth0")
+	}
+	addPort("theirs0", "somebody")
+	addPort("before0", vsdb.Vendor)
+	addPort(hostName("c0"), vsdb.Vendor)
+	hosttest.Eventually(t, "the daemon sees them", func() bool { return b.Switch.Port(hostName("c0")) != nil })
+	b.mustCall(b.request("DEL", "c0", "web", path))
+	if b.Switch.Port(hostName("c0")) != nil || b.Switch.Port("before0") == nil {
+		t.Error("DEL of an old port did not take it out, or took another")
+	}
+	b.mustCall(b.request("ADD", "c1", "web", path))
+	if b.Switch.Port("before0") != nil {
+		t.Error("an older sandbox of the pod, from before, is still there")
+	}
+	b.mustCall(b.request("DEL", "c1", "web", path))
+	if b.Switch.Port("theirs0") == nil {
+		t.Error("somebody else's port was taken out")
+	}
+	b.wantCounts(0, 0)
 }

@@ -3,12 +3,15 @@
 package hosttest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -178,6 +181,20 @@ func (db *OVSDB) Stop() {
 func (db *OVSDB) VSCtl(args ...string) string {
 	db.t.Helper()
 	return db.run("ovs-vsctl", append([]string{"--db=" + db.Endpoint(), "--no-wait", "--timeout=10"}, args...)...)
+}
+
+// Transact sends operations, as JSON with commas between, by a connection of its own, and returns when they are committed.
+// It is what others do to the database; the server may be away.
+func (db *OVSDB) Transact(operations string) {
+	conn, err := net.Dial("unix", strings.TrimPrefix(db.Endpoint(), "unix:"))
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	var answer any
+	if _, err := fmt.Fprintf(conn, `{"id":1,"method":"transact","params":["Open_vSwitch",%s]}`, operations); err == nil {
+		_ = json.NewDecoder(conn).Decode(&answer)
+	}
 }
 
 func (db *OVSDB) run(name string, args ...string) string {

@@ -1,44 +1,37 @@
-// Package vsdb is the daemon's view of its node's own Open_vSwitch database: one session over the local socket, one
-// monitor, and the few transactions that attach, detach and configure.
+// Package vsdb is the node's own Open vSwitch: the row engine (pkg/ovs/engine) on its Open_vSwitch database, with its rows by
+// name, also those that Woven has not made, and the wait until OVN has a port.
 package vsdb
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
-	"github.com/ovn-kubernetes/libovsdb/cache"
-	"github.com/ovn-kubernetes/libovsdb/client"
-	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
+	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
 // DefaultEndpoint is where ovsdb-server listens on a node.
 const DefaultEndpoint = "unix:/run/openvswitch/db.sock"
 
-// ErrOffline says that there is no session: ovsdb-server is not there, or the session broke.
-var ErrOffline = errors.New("no session with the local Open vSwitch database")
+// transactTimeout bounds every transaction: a server that hangs is left.
+const transactTimeout = 10 * time.Second
 
-const (
-	connectTimeout = 10 * time.Second
-	retryFirst     = 100 * time.Millisecond
-	retryMost      = 2 * time.Second
-)
-
-// DB outlives sessions. Its zero value is not usable: see New.
+// DB is the database of a node's Open vSwitch, whatever becomes of the connections to it.
 type DB struct {
-	endpoint string
-	log      logr.Logger
+	engine *engine.DB
 
-	mu       sync.Mutex    // protects the fields below; never held across I/O
-	session  *Session      // nil while there is none
-	began    chan struct{} // closed when session becomes non-nil, replaced when it ends
-	watchers []func(Change)
+	mu       sync.Mutex               // protects the fields below; never held across I/O
+	watchers []func(Change)           // see OnChange
+	turned   chan struct{}            // closed, and replaced, when a session begins or ends
+	waiting  map[string]chan struct{} // by name of the interface; closed at its next change, or the session's
 }
 
-// Change says which row changed. A zero Change is the beginning or the end of a session.
+// Change says what changed. A zero Change is the beginning or the end of a session.
 type Change struct {
 	Table string
 	Name  string // of a bridge, port or interface
@@ -55,138 +48,120 @@ const (
 	Deleted
 )
 
-// New makes a DB that has no session until Run.
-func New(endpoint string, log logr.Logger) *DB {
-	return &DB{endpoint: endpoint, log: log, began: make(chan struct{})}
+// Open keeps a session with the database until the context ends, and returns at once.
+func Open(ctx context.Context, endpoint string, options ...engine.Option) (*DB, error) {
+	d := &DB{turned: make(chan struct{}), waiting: map[string]chan struct{}{}}
+	options = append(slices.Clone(options), engine.WithObserver(d.observe), engine.WithDeadline(transactTimeout))
+	d.mu.Lock() // until engine is set, nothing is to be observed
+	defer d.mu.Unlock()
+	var err error
+	d.engine, err = engine.Open(ctx, ovs.NodeSwitch, []string{endpoint}, options...)
+	return d, err
 }
 
-// OnChange has a function called whenever a row changed or a session began or ended. It runs on the session's own
-// goroutine and must return at once. Call it before Run.
-func (d *DB) OnChange(f func(Change)) { d.watchers = append(d.watchers, f) }
-
-// Session returns the present session, or nil.
-func (d *DB) Session() *Session {
+// OnChange has a function called whenever a row changed or a session began or ended. It runs between updates: it must
+// return at once and ask the DB nothing.
+func (d *DB) OnChange(f func(Change)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.session
+	d.watchers = append(d.watchers, f)
 }
 
-// Await returns the present session, or waits for the next one.
-func (d *DB) Await(ctx context.Context) (*Session, error) {
+func (d *DB) observe(c engine.Change) {
+	change := Change{Table: c.Table, Kind: Updated}
+	row := c.New
+	switch {
+	case c.New == nil:
+		row, change.Kind = c.Old, Deleted
+	case c.Old == nil:
+		change.Kind = Added
+	}
+	switch row := row.(type) {
+	case *vswitch.Bridge:
+		change.Name = row.Name
+	case *vswitch.Port:
+		change.Name = row.Name
+	case *vswitch.Interface:
+		change.Name = row.Name
+	}
+	d.mu.Lock()
+	switch change.Table {
+	case "":
+		change.Kind = Added
+		close(d.turned)
+		d.turned = make(chan struct{})
+		for name := range d.waiting {
+			d.wake(name)
+		}
+	case vswitch.InterfaceTable:
+		d.wake(change.Name)
+	}
+	watchers := d.watchers
+	d.mu.Unlock()
+	for _, f := range watchers {
+		f(change)
+	}
+}
+
+// wake tells those who wait for an interface; mu is held.
+func (d *DB) wake(name string) {
+	if ch := d.waiting[name]; ch != nil {
+		close(ch)
+		delete(d.waiting, name)
+	}
+}
+
+// Connected says whether there is a session.
+func (d *DB) Connected() bool { return d.engine.Connected() }
+
+// Await waits for a session.
+func (d *DB) Await(ctx context.Context) error {
 	for {
 		d.mu.Lock()
-		session, began := d.session, d.began
+		turned := d.turned
 		d.mu.Unlock()
-		if session != nil {
-			return session, nil
+		if d.Connected() {
+			return nil
 		}
 		select {
-		case <-began:
+		case <-turned:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", ErrOffline, context.Cause(ctx))
+			return fmt.Errorf("%w: %w", ErrOffline, context.Cause(ctx))
 		}
 	}
 }
 
-// Run keeps a session until the context ends. A broken session is replaced whole: a cache that missed an update cannot
-// be told from one that did not.
-func (d *DB) Run(ctx context.Context) error {
-	wait := retryFirst
-	for ctx.Err() == nil {
-		session, err := d.open(ctx)
-		if err == nil {
-			wait = retryFirst
-			d.log.Info("connected to Open vSwitch", "endpoint", d.endpoint)
-			d.publish(session)
-			select {
-			case <-session.done:
-			case <-ctx.Done():
-			}
-			session.client.Close()
-			d.publish(nil)
-			d.log.Info("disconnected from Open vSwitch", "endpoint", d.endpoint)
-			continue
+// ErrOffline says that there is no session: ovsdb-server is not there, or the session broke.
+var ErrOffline = fmt.Errorf("open vSwitch on this node: %w", ovs.ErrOffline)
+
+// Dirty takes the owners of a feature that want a look, one by one, until the context ends.
+func (d *DB) Dirty(ctx context.Context, feature string, look func(engine.Dirty)) {
+	dirty := d.engine.Dirty(feature)
+	for {
+		owner, err := dirty.Get(ctx)
+		if err != nil {
+			return
 		}
-		d.log.V(1).Info("connecting to Open vSwitch failed", "endpoint", d.endpoint, "error", err.Error())
-		select {
-		case <-time.After(wait):
-			wait = min(2*wait, retryMost)
-		case <-ctx.Done():
+		look(owner)
+	}
+}
+
+// Apply makes the rows of an owner what want says, in one transaction; with nothing to do it sends nothing. When the
+// session ends meanwhile it goes on with the next: the engine finds out what became of the transaction. What it says has
+// the effect in the cache when it returns without an error. Calls for one owner must not overlap.
+func (d *DB) Apply(ctx context.Context, owner ovs.Owner, want ovs.Desired) error {
+	for {
+		if err := d.Await(ctx); err != nil {
+			return err
+		}
+		_, err := d.engine.Apply(ctx, owner, want)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("applying %s to Open vSwitch: %w", owner, context.Cause(ctx))
+		case !errors.Is(err, ovs.ErrOffline) && !errors.Is(err, ovs.ErrUnknown):
+			return fmt.Errorf("applying %s to Open vSwitch: %w", owner, err)
 		}
 	}
-	return nil
-}
-
-func (d *DB) publish(session *Session) {
-	d.mu.Lock()
-	d.session = session
-	if session != nil {
-		close(d.began)
-	} else {
-		d.began = make(chan struct{})
-	}
-	d.mu.Unlock()
-	d.changed(Change{})
-}
-
-func (d *DB) changed(c Change) {
-	for _, f := range d.watchers {
-		f(c)
-	}
-}
-
-func (d *DB) open(ctx context.Context) (*Session, error) {
-	models, err := databaseModel()
-	if err != nil {
-		return nil, fmt.Errorf("making the database model: %w", err)
-	}
-	session := &Session{done: make(chan struct{}), watch: map[string]chan struct{}{}, changed: d.changed}
-	// libovsdb only logs an update that it could not apply; from then on its cache is wrong while it stays connected.
-	log := logr.New(&breaker{LogSink: d.log.GetSink(), broken: session.breakOff})
-	session.client, err = client.NewOVSDBClient(models, client.WithEndpoint(d.endpoint), client.WithLogger(&log))
-	if err != nil {
-		return nil, fmt.Errorf("making the client: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	if err := session.client.Connect(ctx); err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
-	}
-	go func() {
-		<-session.client.DisconnectNotify()
-		session.breakOff()
-	}()
-	session.cache = session.client.Cache()
-	session.cache.AddEventHandler(&cache.EventHandlerFuncs{
-		AddFunc:    func(table string, row model.Model) { session.event(table, row, Added) },
-		UpdateFunc: func(table string, _, row model.Model) { session.event(table, row, Updated) },
-		DeleteFunc: func(table string, row model.Model) { session.event(table, row, Deleted) },
-	})
-	if _, err := session.client.Monitor(ctx, monitor(session.client)); err != nil {
-		session.client.Close()
-		return nil, fmt.Errorf("monitoring: %w", err)
-	}
-	return session, nil
-}
-
-// breaker is a log sink that ends the session on any error that libovsdb logs.
-type breaker struct {
-	logr.LogSink
-	broken func()
-}
-
-// Init does nothing: the sink inside belongs to others, who may be using it now.
-func (b *breaker) Init(logr.RuntimeInfo) {}
-
-func (b *breaker) Error(err error, msg string, keysAndValues ...any) {
-	b.LogSink.Error(err, msg, keysAndValues...)
-	b.broken()
-}
-
-func (b *breaker) WithValues(keysAndValues ...any) logr.LogSink {
-	return &breaker{LogSink: b.LogSink.WithValues(keysAndValues...), broken: b.broken}
-}
-
-func (b *breaker) WithName(name string) logr.LogSink {
-	return &breaker{LogSink: b.LogSink.WithName(name), broken: b.broken}
 }
