@@ -46,7 +46,8 @@ func Feature(parts Parts) reconcile.Feature[In] {
 		When: relevant,
 		Watches: []reconcile.Watch{
 			{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}},
-			{Kind: &corev1.Namespace{}, Map: f.label, When: []predicate.Predicate{labelsChanged}},
+			{Kind: &v1.Vpc{}, Map: f.whenVpc, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
+			{Kind: &corev1.Namespace{}, Map: f.whenNamespace, When: []predicate.Predicate{labelsChanged}},
 		},
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: parts.Pools.Turns(FeatureName), Enqueue: reconcile.Queue},
@@ -58,12 +59,24 @@ func Feature(parts Parts) reconcile.Feature[In] {
 
 type feature struct{ Parts }
 
-// whenSubnet are the pods that wait for a subnet.
-func (f *feature) whenSubnet(_ context.Context, obj client.Object) []ctrl.Request {
-	return requests(f.Pools.Waiting(FeatureName, pool.Subnet(obj.GetName())))
+// whenSubnet are the pods that wait for a Subnet, or for one that is bound to their namespace as this one is, or was.
+func (f *feature) whenSubnet(ctx context.Context, obj client.Object) []ctrl.Request {
+	causes := []pool.Cause{pool.Subnet(obj.GetName())}
+	for _, namespace := range f.Pools.WaitingNamespaces() {
+		if f.Chooser.Binds(ctx, obj.(*v1.Subnet), namespace) {
+			causes = append(causes, pool.Namespace(namespace))
+		}
+	}
+	return f.waiting(causes...)
 }
 
-func requests(keys []string) []ctrl.Request {
+// whenVpc are the pods that wait in the namespaces of a Vpc: its default Subnet may be theirs.
+func (f *feature) whenVpc(_ context.Context, obj client.Object) []ctrl.Request {
+	return f.waiting(pool.Namespaces(obj.(*v1.Vpc).Spec.Namespaces...)...)
+}
+
+func (f *feature) waiting(causes ...pool.Cause) []ctrl.Request {
+	keys := f.Pools.Waiting(FeatureName, causes...)
 	out := make([]ctrl.Request, len(keys))
 	for i, key := range keys {
 		out[i] = reconcile.Request(key)
@@ -71,8 +84,9 @@ func requests(keys []string) []ctrl.Request {
 	return out
 }
 
-// label tells the groups what a namespace's labels are now; they enqueue the pods whose groups change by it.
-func (f *feature) label(ctx context.Context, obj client.Object) []ctrl.Request {
+// whenNamespace tells the groups what a namespace's labels are now, and they enqueue the pods whose groups change by it.
+// Beside them it is the pods that wait there: the labels may have bound the namespace to other Subnets.
+func (f *feature) whenNamespace(ctx context.Context, obj client.Object) []ctrl.Request {
 	var now corev1.Namespace
 	switch err := f.Client.Get(ctx, client.ObjectKeyFromObject(obj), &now); {
 	case err == nil:
@@ -80,7 +94,7 @@ func (f *feature) label(ctx context.Context, obj client.Object) []ctrl.Request {
 	case errors.IsNotFound(err):
 		f.Groups.RemoveNamespace(obj.GetName())
 	}
-	return nil
+	return f.waiting(pool.Namespace(obj.GetName()))
 }
 
 var labelsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {

@@ -107,6 +107,19 @@ func (c *Chooser) subnets(ctx context.Context, namespace string) ([]string, erro
 	return slices.Compact(names), nil
 }
 
+// Binds says whether a Subnet is bound to a namespace, by its name or by its labels.
+func (c *Chooser) Binds(ctx context.Context, s *v1.Subnet, namespace string) bool {
+	if slices.Contains(s.Spec.Namespaces, namespace) {
+		return true
+	}
+	if len(s.Spec.NamespaceSelectors) == 0 {
+		return false
+	}
+	var ns corev1.Namespace
+	err := c.reader.Get(ctx, types.NamespacedName{Name: namespace}, &ns)
+	return err == nil && selects(s.Spec.NamespaceSelectors, ns.Labels)
+}
+
 // selects says whether any of the selectors takes the labels. One that cannot be read takes nothing.
 func selects(selectors []metav1.LabelSelector, of map[string]string) bool {
 	return slices.ContainsFunc(selectors, func(s metav1.LabelSelector) bool {

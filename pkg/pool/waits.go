@@ -42,6 +42,15 @@ func Subnets(names ...string) []Cause {
 // Namespace is the cause of an owner that has its Subnets from the bindings of a Namespace: they may come to be others.
 func Namespace(name string) Cause { return Cause{kind: namespaceCause, name: name} }
 
+// Namespaces are the causes of several Namespaces.
+func Namespaces(names ...string) []Cause {
+	out := make([]Cause, len(names))
+	for i, name := range names {
+		out[i] = Namespace(name)
+	}
+	return out
+}
+
 // address is the cause of an owner that asks for an address or MAC of a Subnet that another owner has.
 func address(subnet, subject string) Cause {
 	return Cause{kind: addressCause, name: subnet, subject: subject}
