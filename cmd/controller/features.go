@@ -109,6 +109,9 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		},
 		func() error { return policies.Await(mgr) },
 		func() error { return ip.Register(mgr, pools) },
+		func() error {
+			return reconcile.Register(mgr, db, ip.Reservations(ip.Parts{Client: c, Subnets: l.subnets, Pools: pools, Events: events}))
+		},
 	} {
 		if err := add(); err != nil {
 			return fmt.Errorf("adding features: %w", err)

@@ -121,6 +121,24 @@ func TestWaitingPodStartsByWhatHelpsIt(t *testing.T) {
 				return func() { w.remove(first) }
 			},
 		},
+		"the IP that reserves the address that it asks for is deleted": {
+			asks: []string{v1.AnnotationIPAddress, "10.16.0.9"}, why: "10.16.0.9 is reserved by IP web-0.shop", want: "10.16.0.9",
+			prepare: func(w *world) func() {
+				ip := newIP("web-0", "ovn-default", "10.16.0.9")
+				w.create(ip)
+				w.reserved("web-0.shop", "10.16.0.9")
+				return func() { w.remove(ip) }
+			},
+		},
+		"the IP that reserves the last address is deleted": {why: "is full", want: "10.30.0.2", prepare: func(w *world) func() {
+			_, first := crowded(w, "shop")
+			ip := newIP("web-0", "crowded", "10.30.0.2")
+			w.create(ip)
+			w.event("NotReserved", "10.30.0.2 is in use by pod shop/first")
+			w.remove(first)
+			w.reserved("web-0.shop", "10.30.0.2")
+			return func() { w.remove(ip) }
+		}},
 		"its Subnet's spec is mended": {
 			asks: []string{v1.AnnotationLogicalSwitch, "roomy"}, why: "is not valid", want: "10.31.0.2",
 			prepare: func(w *world) func() {

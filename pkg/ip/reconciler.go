@@ -21,7 +21,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/node"
+	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/pool"
 )
@@ -97,30 +99,30 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	case errors.IsNotFound(err):
 		return ctrl.Result{}, ignoreExists(r.client.Create(ctx, want))
-	case want == nil && have.Labels[v1.LabelIPReserved] == "true":
-		return ctrl.Result{}, nil // a user made it to keep the address while the pod is away
+	case want == nil && !isRecord(&have):
+		return ctrl.Result{}, nil // a user's: it keeps the address while the port is away
 	case want == nil:
 		return ctrl.Result{}, client.IgnoreNotFound(r.client.Delete(ctx, &have))
 	default:
-		return ctrl.Result{}, r.update(ctx, &have, want)
+		if !isRecord(&have) && (have.Labels[v1.LabelIPReserved] == "true" || r.pools.Kept(ownerOf(req.NamespacedName))) {
+			want.Labels[v1.LabelIPReserved] = "true"
+		}
+		return ctrl.Result{}, update(ctx, r.client, &have, want)
 	}
 }
 
-func (r *reconciler) update(ctx context.Context, have, want *v1.IP) error {
+// update gives an IP object the spec and the labels that it should have. Other labels stay.
+func update(ctx context.Context, c client.Client, have, want *v1.IP) error {
 	next := have.DeepCopy()
 	next.Spec = want.Spec
 	if next.Labels == nil {
 		next.Labels = map[string]string{}
 	}
-	reserved := have.Labels[v1.LabelIPReserved]
 	maps.Copy(next.Labels, want.Labels)
-	if reserved == "true" {
-		next.Labels[v1.LabelIPReserved] = reserved
-	}
 	if equality.Semantic.DeepEqual(next, have) {
 		return nil
 	}
-	if err := r.client.Patch(ctx, next, client.MergeFrom(have)); client.IgnoreNotFound(err) != nil {
+	if err := c.Patch(ctx, next, client.MergeFrom(have)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("updating IP %s: %w", have.Name, err)
 	}
 	return nil
@@ -161,16 +163,22 @@ func (r *reconciler) record(h holder, nodeName string) *v1.IP {
 		},
 		Spec: v1.IPSpec{
 			PodName: h.object.GetName(), Namespace: h.object.GetNamespace(), Subnet: home, NodeName: nodeName,
-			IPAddress: lease.Addrs.String(), MACAddress: lease.MAC.String(),
 		},
 	}
+	describe(&ip.Spec, lease)
+	return ip
+}
+
+// describe writes a lease into the fields of an IP object.
+func describe(spec *v1.IPSpec, lease ipam.Lease) {
+	spec.IPAddress, spec.MACAddress = lease.Addrs.String(), lease.MAC.String()
+	spec.V4IPAddress, spec.V6IPAddress = "", ""
 	if lease.V4.IsValid() {
-		ip.Spec.V4IPAddress = lease.V4.String()
+		spec.V4IPAddress = lease.V4.String()
 	}
 	if lease.V6.IsValid() {
-		ip.Spec.V6IPAddress = lease.V6.String()
+		spec.V6IPAddress = lease.V6.String()
 	}
-	return ip
 }
 
 // fitting leaves out the labels that cannot be: an object's name may be longer than a label.
@@ -181,6 +189,15 @@ func fitting(labels map[string]string) map[string]string {
 	return labels
 }
 
+// ownerOf is the owner of a pod's addresses, or of a node's, whose key has no namespace.
+func ownerOf(key types.NamespacedName) ovs.Owner {
+	if key.Namespace == "" {
+		return node.Owner(key.Name)
+	}
+	return pod.Owner(key)
+}
+
+// portName is the name of a pod's port, or of a node's, and of its IP object.
 func portName(key types.NamespacedName) string {
 	if key.Namespace == "" {
 		return node.PortName(key.Name)

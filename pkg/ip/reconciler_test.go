@@ -66,7 +66,7 @@ func reserved() *v1.IP {
 
 func TestReconcile(t *testing.T) {
 	old := &v1.IP{
-		ObjectMeta: metav1.ObjectMeta{Name: "web-0.shop"},
+		ObjectMeta: metav1.ObjectMeta{Name: "web-0.shop", Labels: map[string]string{v1.LabelIPReserved: "false"}},
 		Spec:       v1.IPSpec{PodName: "web-0", Namespace: "shop", Subnet: "ovn-default", V4IPAddress: "10.16.0.4"},
 	}
 	podKey := types.NamespacedName{Namespace: "shop", Name: "web-0"}

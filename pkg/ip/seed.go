@@ -89,6 +89,9 @@ func (s *Seed) Start(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.recordReservations(ctx, subnets); err != nil {
+		return err
+	}
 	for _, h := range s.without(holders) {
 		s.recordAnnotations(subnets, h)
 	}
@@ -143,6 +146,7 @@ func (s *Seed) holders(ctx context.Context) ([]holder, error) {
 // without are the holders that nothing is on record of.
 func (s *Seed) without(holders []holder) []holder {
 	return slices.DeleteFunc(slices.Clone(holders), func(h holder) bool {
+		s.Pools.Claim(h.owner)
 		_, lease := s.Pools.Held(h.owner)
 		return !lease.IsZero()
 	})
@@ -220,7 +224,7 @@ func (s *Seed) recordObject(ctx context.Context, subnets map[string]subnet.Subne
 		return nil
 	}
 	lease, err := pod.ParseLease(spec.IPAddress, spec.MACAddress)
-	if err != nil || !s.may(h, spec.Subnet) {
+	if err != nil || !s.may(h.owner, spec.Subnet) {
 		return nil //nolint:nilerr // it says nothing that could be used
 	}
 	p, isPod := h.object.(*corev1.Pod)
@@ -233,6 +237,39 @@ func (s *Seed) recordObject(ctx context.Context, subnets map[string]subnet.Subne
 	return nil
 }
 
+// recordReservations keeps what IP objects of users reserve for ports that have nothing. Those that are refused are told by
+// their own feature, and so are those that leave the choice to it.
+func (s *Seed) recordReservations(ctx context.Context, subnets map[string]subnet.Subnet) error {
+	var list v1.IPList
+	if err := s.Reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing IPs: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1.IP) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	for i := range list.Items {
+		object := &list.Items[i]
+		w, err := parseWish(object)
+		if isRecord(object) || err != nil || !s.may(w.port, w.subnet) {
+			continue
+		}
+		if _, held := s.Pools.Held(w.port); !held.IsZero() {
+			if object.Labels[v1.LabelIPReserved] == "true" {
+				s.Pools.Keep(w.request.Owner, w.port)
+			}
+			continue
+		}
+		from, exists := subnets[w.subnet]
+		if !exists || from.CIDRs.IsZero() || w.request.Addrs.IsZero() {
+			continue
+		}
+		if _, err := s.Pools.Allocate(from.Pool(), w.request); err == nil {
+			s.Pools.Keep(w.request.Owner, w.port)
+		}
+	}
+	return nil
+}
+
 // recordAnnotations takes what the annotations say, if it can be had. Those that are not our answer for this very pod are
 // left to ordinary allocation, which is told why when it refuses.
 func (s *Seed) recordAnnotations(subnets map[string]subnet.Subnet, h holder) {
@@ -240,7 +277,7 @@ func (s *Seed) recordAnnotations(subnets map[string]subnet.Subnet, h holder) {
 		return
 	}
 	home, lease, err := pod.Annotated(h.object.GetAnnotations())
-	if err != nil || !s.may(h, home) {
+	if err != nil || !s.may(h.owner, home) {
 		return
 	}
 	if err := s.allocate(subnets, h, home, lease); err != nil {
@@ -248,9 +285,9 @@ func (s *Seed) recordAnnotations(subnets map[string]subnet.Subnet, h holder) {
 	}
 }
 
-// may says whether the holder can be in a subnet at all: nodes are in the join subnet, and pods are not.
-func (s *Seed) may(h holder, home string) bool {
-	return (home == s.Names.Join) == (h.owner.Feature == node.FeatureName)
+// may says whether an owner can be in a subnet at all: nodes are in the join subnet, and pods are not.
+func (s *Seed) may(owner ovs.Owner, home string) bool {
+	return (home == s.Names.Join) == (owner.Feature == node.FeatureName)
 }
 
 // allocate asks for a lease as anybody would, with bounds and conflicts.

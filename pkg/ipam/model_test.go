@@ -76,6 +76,15 @@ func (m *model) release(owner string) {
 	}
 }
 
+func (m *model) rename(from, to string) bool {
+	a := m.holder(from)
+	if !a.IsValid() || m.holder(to).IsValid() {
+		return false
+	}
+	m.owners[a] = to
+	return true
+}
+
 func (m *model) resize(c Config) {
 	m.config = c
 	m.released = slices.DeleteFunc(m.released, func(a netip.Addr) bool { return !m.givable(a) })
@@ -111,7 +120,7 @@ func play(t *testing.T, script []byte) {
 		var got Lease
 		var want netip.Addr
 		var err, wantErr error
-		switch op % 8 {
+		switch op % 9 {
 		case 0, 1, 2:
 			got, err = s.Allocate(Request{Owner: owner})
 			want, wantErr = m.allocate(owner, netip.Addr{})
@@ -124,6 +133,11 @@ func play(t *testing.T, script []byte) {
 		case 7:
 			s.Resize(configs[int(y)%len(configs)])
 			m.resize(configs[int(y)%len(configs)])
+		case 8:
+			to := fmt.Sprint("pod", y%24)
+			if renamed := s.Rename(owner, to); renamed != m.rename(owner, to) {
+				t.Fatalf("step %d: %s becomes %s: %t", step, owner, to, renamed)
+			}
 		}
 		if !sameError(err, wantErr) || (err == nil && got.V4 != want) {
 			t.Fatalf("step %d, %s: got %s, %v; the model has %s, %v", step, owner, got.V4, err, want, wantErr)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 )
@@ -206,6 +207,33 @@ func (s *Subnet) Release(owner string) (waiting []string) {
 		}
 	}
 	return s.wake()
+}
+
+// Rename makes the lease of one owner another's, who must have none, and says
+// whether it did. The addresses are in use all the while.
+func (s *Subnet) Rename(from, to string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lease, ok := s.leases[from]
+	if _, has := s.leases[to]; !ok || has {
+		return false
+	}
+	s.v4.waiting.remove(to)
+	s.v6.waiting.remove(to)
+	for _, f := range []struct {
+		owners map[netip.Addr]string
+		addr   netip.Addr
+	}{{s.v4.owners, lease.V4}, {s.v6.owners, lease.V6}} {
+		if f.addr.IsValid() {
+			f.owners[f.addr] = to
+		}
+	}
+	if s.macs[lease.MAC] == from {
+		s.macs[lease.MAC] = to
+	}
+	delete(s.leases, from)
+	s.leases[to] = lease
+	return true
 }
 
 func (s *Subnet) wake() []string {

@@ -117,6 +117,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		return in, nil
 	}
 	in.Join = s
+	f.pools.Claim(Owner(key.Name))
 	in.Lease, in.Shortage = f.pools.Allocate(s.Pool(), pool.Request{Owner: Owner(key.Name)})
 	return in, nil
 }

@@ -43,6 +43,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 // since: its interface has these addresses, and moving the port would cut it off.
 func (f *feature) lease(ctx context.Context, in *In) error {
 	owner := Owner(in.Key)
+	f.Pools.Claim(owner)
 	home, lease := f.Pools.Held(owner)
 	if lease.IsZero() {
 		return f.find(ctx, in)

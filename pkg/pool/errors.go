@@ -18,6 +18,9 @@ type InUseError struct {
 
 // Error is the sentence for people.
 func (e *InUseError) Error() string {
+	if e.Owner.Feature == Reservation {
+		return fmt.Sprintf("%s is reserved by IP %s", e.Subject, e.Owner.Key)
+	}
 	return fmt.Sprintf("%s is in use by %s", e.Subject, describe(e.Owner))
 }
 

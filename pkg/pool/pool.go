@@ -40,7 +40,9 @@ type Pools struct {
 	home   map[ovs.Owner]string // the Subnet that an owner has addresses of
 	holder map[ovs.Owner]string // the UID of the object that has them, where it is known
 	waits  waits
-	turns  map[string]*reconcile.Feed // by feature: keys of owners whose turn has come
+	// reserved are the reservations of owners.
+	reserved reservations
+	turns    map[string]*reconcile.Feed // by feature: keys of owners whose turn has come
 
 	changed reconcile.Feed // names of Subnets whose usage is another than before
 }
@@ -49,7 +51,8 @@ type Pools struct {
 func New() *Pools {
 	return &Pools{
 		subnets: ipam.NewSubnets(), seeded: make(chan struct{}),
-		home: map[ovs.Owner]string{}, holder: map[ovs.Owner]string{}, waits: newWaits(), turns: map[string]*reconcile.Feed{},
+		home: map[ovs.Owner]string{}, holder: map[ovs.Owner]string{}, waits: newWaits(),
+		reserved: newReservations(), turns: map[string]*reconcile.Feed{},
 	}
 }
 
@@ -133,7 +136,8 @@ func (p *Pools) Reserve(s Spec, owner ovs.Owner, lease ipam.Lease) error {
 	return nil
 }
 
-// Release takes back whatever an owner has, and wakes those who waited for it.
+// Release takes back whatever an owner has, and wakes those who waited for it. What is reserved for the owner goes to the
+// reservation.
 func (p *Pools) Release(owner ovs.Owner) { p.settle(owner, "") }
 
 // Held is what an owner has, and of which Subnet.
@@ -191,12 +195,15 @@ func (p *Pools) move(owner ovs.Owner, to string) (home string, queued []string) 
 			queued = append(queued, c.name)
 		}
 	}
-	if to == "" {
-		delete(p.home, owner)
-		delete(p.holder, owner)
-	} else {
+	if to != "" {
 		p.home[owner] = to
+		return home, queued
 	}
+	if reservation, kept := p.reserved.byOwner[owner]; kept && p.hand(owner, reservation) {
+		return "", queued
+	}
+	delete(p.home, owner)
+	delete(p.holder, owner)
 	return home, queued
 }
 
