@@ -30,7 +30,7 @@ var ladder = [][]string{
 		"pkg/apis/kubeovn/v1", "pkg/ipam", "pkg/ovs/nb", "pkg/ovs/vswitch",
 		"pkg/ovs/internal/schema", "pkg/ovs/internal/session",
 	},
-	{"pkg/ovs"},
+	{"pkg/ovs", "pkg/spec"},
 	{"pkg/ovs/internal/record"},
 	{"pkg/ovs/internal/cache"},
 	{"pkg/ovs/internal/plan"},

@@ -24,6 +24,7 @@ import (
 
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/host"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
 // southbound is the Service whose endpoints are the southbound database.
@@ -135,7 +136,8 @@ func (w *watch) run(ctx context.Context) error {
 		{
 			&kubeovnv1.Subnet{},
 			func(_ context.Context, o any) {
-				w.host.SetSubnet(host.ParseSubnet(o.(*kubeovnv1.Subnet), w.clusterRouter, w.nodeSwitch))
+				s, _ := spec.InForce(o.(*kubeovnv1.Subnet), w.clusterRouter) // one of which nothing is in force has no CIDRs
+				w.host.SetSubnet(host.NewSubnet(s, w.clusterRouter, w.nodeSwitch))
 			},
 			func(o any) { w.host.DeleteSubnet(o.(*kubeovnv1.Subnet).Name) },
 		},

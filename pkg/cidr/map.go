@@ -4,15 +4,16 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
-// exactIndex finds the Subnets of a Vpc that have a range, withinIndex those that have a range within one.
+// exactIndex finds the Subnets of a Vpc that ask for a range or have it, withinIndex those with a range within one.
 const (
 	exactIndex  = "cidr"
 	withinIndex = "cidr-within"
@@ -33,7 +34,7 @@ func NewMap(ctx context.Context, r client.Reader, indexer client.FieldIndexer, d
 	} {
 		err := indexer.IndexField(ctx, &v1.Subnet{}, name, func(obj client.Object) []string {
 			var out []string
-			for _, p := range Of(obj.(*v1.Subnet)) {
+			for _, p := range All(obj.(*v1.Subnet)) {
 				for _, key := range keys(p) {
 					out = append(out, m.key(m.Vpc(obj.(*v1.Subnet)), key))
 				}
@@ -62,16 +63,31 @@ func Of(s *v1.Subnet) []netip.Prefix {
 	return out
 }
 
-// InForce says whether the spec of a Subnet, as it reads now, was accepted. It is in the object's status, so a restart
-// of the controller does not forget it, nor that the database was away meanwhile.
-func InForce(s *v1.Subnet) bool {
-	for _, kind := range []v1.ConditionType{v1.ConditionValidated, v1.ConditionProgrammed} {
-		c := v1.FindCondition(s.Status.Conditions, kind)
-		if c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.Generation {
-			return true
+// Held are the ranges that are in force of a Subnet, whatever its spec asks for now. They are in the object's status, so a
+// restart of the controller does not forget them.
+func Held(s *v1.Subnet) []netip.Prefix {
+	inForce, ok := spec.InForce(s, "")
+	if !ok {
+		return nil
+	}
+	return inForce.Prefixes()
+}
+
+// All are the ranges that a Subnet asks for and those that are in force of it, each once.
+func All(s *v1.Subnet) []netip.Prefix {
+	out := Of(s)
+	for _, p := range Held(s) {
+		if !slices.Contains(out, p) {
+			out = append(out, p)
 		}
 	}
-	return false
+	return out
+}
+
+// InForce says whether the ranges that a Subnet asks for are in force.
+func InForce(s *v1.Subnet) bool {
+	asked, held := Of(s), Held(s)
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(p netip.Prefix) bool { return !slices.Contains(held, p) })
 }
 
 // Vpc is the Vpc that a Subnet is in.
@@ -82,12 +98,12 @@ func (m *Map) Vpc(s *v1.Subnet) string {
 	return s.Spec.Vpc
 }
 
-// Default are the Subnets of the default Vpc that ask for an address of p. They are the cache's own: read them only.
+// Default are the Subnets of the default Vpc that ask for an address of p, or have it. They are the cache's own: read them only.
 func (m *Map) Default(ctx context.Context, p netip.Prefix) ([]*v1.Subnet, error) {
 	return m.Overlapping(ctx, m.defaultVpc, p)
 }
 
-// Overlapping are the Subnets of a Vpc that ask for an address of p, each once. They are the cache's own: read them only.
+// Overlapping are the Subnets of a Vpc that ask for an address of p, or have it, each once. They are the cache's own: read them only.
 func (m *Map) Overlapping(ctx context.Context, vpc string, p netip.Prefix) ([]*v1.Subnet, error) {
 	var out []*v1.Subnet
 	seen := map[string]bool{}

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
 // Node is what the cluster knows about this node.
@@ -100,21 +101,10 @@ type Subnet struct {
 	NAT    bool
 }
 
-// ParseSubnet reads a Subnet object of a cluster whose default Vpc and join subnet have these names. A subnet that the
-// controller has not accepted has no CIDRs here: one that overlaps another must not get routes.
-func ParseSubnet(obj *kubeovnv1.Subnet, vpc, join string) Subnet {
-	subnet := Subnet{Name: obj.Name, MTU: int(obj.Spec.Mtu), Join: obj.Name == join, NAT: obj.Spec.NatOutgoing}
-	overlay := (obj.Spec.Provider == "" || obj.Spec.Provider == kubeovnv1.Provider) && obj.Spec.Vlan == ""
-	subnet.Routed = overlay && (obj.Spec.Vpc == "" || obj.Spec.Vpc == vpc)
-	if !kubeovnv1.IsConditionTrue(obj.Status.Conditions, kubeovnv1.ConditionValidated) {
-		return subnet
-	}
-	for _, text := range list(obj.Spec.CIDRBlock) {
-		if cidr, err := netip.ParsePrefix(text); err == nil {
-			subnet.CIDRs = append(subnet.CIDRs, cidr.Masked())
-		}
-	}
-	return subnet
+// NewSubnet takes from what is in force of a Subnet what a node has to know, in a cluster whose default Vpc and join subnet
+// have these names.
+func NewSubnet(s spec.Subnet, vpc, join string) Subnet {
+	return Subnet{Name: s.Name, MTU: s.MTU, Join: s.Name == join, NAT: s.NAT, Routed: s.VPC == vpc, CIDRs: s.Prefixes()}
 }
 
 // inputs are all that the desired state follows from, beside the kernel and Open vSwitch.

@@ -99,8 +99,8 @@ func (s *Seed) Start(ctx context.Context) error {
 	return nil
 }
 
-// subnets are all that exist. Of one whose spec is not valid only the name is used: what is in use there stays in use, and
-// nothing new is given.
+// subnets are all that exist. Of one of which nothing is in force only the name is used: what is in use there stays in use,
+// and nothing new is given.
 func (s *Seed) subnets(ctx context.Context) (map[string]subnet.Subnet, error) {
 	var list v1.SubnetList
 	if err := s.Reader.List(ctx, &list); err != nil {
@@ -108,11 +108,12 @@ func (s *Seed) subnets(ctx context.Context) (map[string]subnet.Subnet, error) {
 	}
 	out := map[string]subnet.Subnet{}
 	for i := range list.Items {
-		parsed, problems := subnet.Parse(&list.Items[i], s.Names.DefaultVpc)
-		if len(problems.Blocking()) > 0 {
-			parsed = subnet.Subnet{Name: parsed.Name}
+		name := list.Items[i].Name
+		s, why := subnet.Read(&list.Items[i], s.Names.DefaultVpc)
+		if why != "" {
+			s = subnet.Subnet{Name: name}
 		}
-		out[parsed.Name] = parsed
+		out[name] = s
 	}
 	return out, nil
 }

@@ -77,14 +77,19 @@ func (s *Subnet) Owner(a netip.Addr) (string, bool) {
 	return owner, ok
 }
 
-// Outside is the owners, in order, who have an address that the subnet could not
-// give: the bounds were changed, or the gateway, while they had it.
-func (s *Subnet) Outside() []string {
+// CutOff is the owners, in order, who would be cut off by other bounds: their address would be outside them or somebody
+// else's, or the gateway that they were told is none any more. A gateway that is not known has not moved.
+func (s *Subnet) CutOff(told Addrs, c Config) []string {
+	v4, v6 := newFamily(), newFamily()
+	v4.resize(c.Prefixes.V4, c.Gateways.V4, nil)
+	v6.resize(c.Prefixes.V6, c.Gateways.V6, nil)
+	moved := func(told, gateway netip.Addr) bool { return told.IsValid() && told != gateway }
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var owners []string
 	for owner, lease := range s.leases {
-		if s.v4.outside(lease.V4) || s.v6.outside(lease.V6) {
+		if v4.outside(lease.V4) || v6.outside(lease.V6) ||
+			lease.V4.IsValid() && moved(told.V4, c.Gateways.V4) || lease.V6.IsValid() && moved(told.V6, c.Gateways.V6) {
 			owners = append(owners, owner)
 		}
 	}

@@ -240,8 +240,8 @@ func (s *Subnet) wake() []string {
 	return s.v6.wake(s.v4.wake(nil))
 }
 
-// Resize puts other bounds. Leases that are outside now stay what they are, and
-// Outside lists them. It returns the owners who can be served now, as Release does.
+// Resize puts other bounds. Leases that are outside now stay what they are; CutOff
+// tells of them before. It returns the owners who can be served now, as Release does.
 func (s *Subnet) Resize(c Config) (waiting []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

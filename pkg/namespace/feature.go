@@ -2,7 +2,6 @@ package namespace
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,7 +23,7 @@ const FeatureName = "namespace"
 // In is a namespace and the subnets that a pod of it may have its address from, the first choice first.
 type In struct {
 	Namespace *corev1.Namespace // nil: there is none
-	Subnets   []v1.Subnet
+	Subnets   []subnet.Subnet
 }
 
 // Feature is the Namespace feature.
@@ -76,13 +75,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	if err != nil {
 		return In{}, err //nolint:wrapcheck // it says what could not be read
 	}
-	in := In{Namespace: &ns, Subnets: make([]v1.Subnet, len(chosen))}
-	for i, s := range chosen {
-		if err := r.Get(ctx, types.NamespacedName{Name: s.Name}, &in.Subnets[i]); client.IgnoreNotFound(err) != nil {
-			return In{}, fmt.Errorf("reading subnet %s: %w", s.Name, err)
-		}
-	}
-	return in, nil
+	return In{Namespace: &ns, Subnets: chosen}, nil
 }
 
 // Translate wants no rows: what concerns a namespace's pods is on their ports.
@@ -112,11 +105,10 @@ func record() reconcile.Record[In, *corev1.Namespace] {
 // annotations have the separators that Kube-OVN has: a comma inside what is one subnet's, a semicolon between subnets.
 func (in In) annotations() map[string]string {
 	var names, cidrs, excluded []string
-	for i := range in.Subnets {
-		s := &in.Subnets[i]
+	for _, s := range in.Subnets {
 		names = append(names, s.Name)
-		cidrs = append(cidrs, s.Spec.CIDRBlock)
-		excluded = append(excluded, strings.Join(s.Spec.ExcludeIps, ","))
+		cidrs = append(cidrs, s.CIDRs.String())
+		excluded = append(excluded, strings.Join(s.ExcludeTexts, ","))
 	}
 	return map[string]string{
 		v1.AnnotationLogicalSwitch: strings.Join(names, ","),

@@ -45,7 +45,7 @@ func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Featur
 		For:  &corev1.Node{},
 		When: relevant,
 		Watches: append(config.Addresses.Watches(),
-			reconcile.Watch{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}}),
+			reconcile.Watch{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{subnet.FitsOtherwise}}),
 		Sources: []source.Source{&reconcile.FeedSource{Feed: pools.Turns(FeatureName), Enqueue: reconcile.Queue}},
 		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report, Record: f.record(),
 	}
@@ -111,9 +111,9 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		in.Shortage = fmt.Errorf("reading it: %w", err)
 		return in, client.IgnoreNotFound(err)
 	}
-	s, problems := subnet.Parse(&join, f.config.DefaultVpc)
-	if wrong := problems.Blocking(); len(wrong) > 0 {
-		in.Shortage = fmt.Errorf("it is not valid: %s", wrong)
+	s, why := subnet.Read(&join, f.config.DefaultVpc)
+	if why != "" {
+		in.Shortage = fmt.Errorf("it %s", why)
 		return in, nil
 	}
 	in.Join = s

@@ -110,11 +110,11 @@ func isControlPlane(node *corev1.Node) bool {
 	return control || master
 }
 
-// forceChanged lets Subnets through that come into force or go out of it.
+// forceChanged lets Subnets through of which other ranges are in force than before.
 var forceChanged = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		before, after := e.ObjectOld.(*v1.Subnet), e.ObjectNew.(*v1.Subnet)
-		return cidr.InForce(before) != cidr.InForce(after) || before.Spec.CIDRBlock != after.Spec.CIDRBlock || before.Spec.Vpc != after.Spec.Vpc
+		return !slices.Equal(cidr.Held(before), cidr.Held(after)) || before.Spec.Vpc != after.Spec.Vpc
 	},
 }
 
@@ -127,7 +127,7 @@ func (j *Judge) rivals(ctx context.Context, obj client.Object) []ctrl.Request {
 }
 
 func (j *Judge) inSubnet(ctx context.Context, obj client.Object) []ctrl.Request {
-	return j.requests(ctx, "", cidr.Of(obj.(*v1.Subnet)))
+	return j.requests(ctx, "", cidr.Held(obj.(*v1.Subnet)))
 }
 
 func (j *Judge) ofAPIServer(ctx context.Context, obj client.Object) []ctrl.Request {

@@ -134,8 +134,9 @@ func (j *Judge) askSubnets(ctx context.Context, _ *corev1.Node, a netip.Addr) (w
 		return "", fmt.Errorf("asking whose %s is: %w", a, err)
 	}
 	for _, s := range subnets {
-		if cidr.InForce(s) {
-			return fmt.Sprintf("is in Subnet %s (%s); give the node another address", s.Name, s.Spec.CIDRBlock), nil
+		held := cidr.Held(s)
+		if slices.ContainsFunc(held, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			return fmt.Sprintf("is in Subnet %s (%s); give the node another address", s.Name, join(held)), nil
 		}
 	}
 	return "", nil

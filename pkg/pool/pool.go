@@ -95,6 +95,16 @@ func (p *Pools) InUse(subnet string) int {
 	return int(max(v4.Using, v6.Using))
 }
 
+// CutOff are the owners, in order, of addresses of a Subnet whom another spec would cut off; told are the gateways that they
+// were told.
+func (p *Pools) CutOff(s Spec, told ipam.Addrs) []ovs.Owner {
+	pool := p.subnets.Get(s.Subnet)
+	if pool == nil {
+		return nil
+	}
+	return parseOwners(pool.CutOff(told, s.Config))
+}
+
 // Allocate gives an owner addresses of a Subnet. Only then the owner gives back what it has of another one, and waits for
 // nothing any more: who asks one full Subnet after the other is in the queue of each. An address or MAC that another owner
 // has is an *InUseError, and a cause that the owner waits for.

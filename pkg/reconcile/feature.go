@@ -44,7 +44,8 @@ type Feature[In any] struct {
 
 	// Gather reads caches. A vanished object gathers empty and is not an error; nor is a *Wait.
 	Gather func(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error)
-	// Translate is pure. The zero Desired removes every row of the key.
+	// Translate is pure. The zero Desired removes every row of the key; with a problem that is blocking, nothing is sent, or
+	// the rows of what was accepted before.
 	Translate func(In) (ovs.Desired, Problems)
 	// Report takes the outcome into memory, and tells it to others than the object itself; it writes only what changed. Nil
 	// reports nothing.
@@ -146,7 +147,7 @@ func (w Watch) handler() handler.EventHandler {
 
 // Outcome is how one reconcile went.
 type Outcome struct {
-	// Problems are the user's to mend. When one is blocking, nothing was sent and the last good rows stay.
+	// Problems are the user's to mend. When one is blocking, the last good rows stay.
 	Problems Problems
 	// Waiting is why nothing was sent although nothing is wrong: rows of other objects have to come or go first, or the
 	// database is away. The engine wakes the key when that changes.
@@ -255,7 +256,7 @@ func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 func (r *runner[In]) apply(ctx context.Context, req ctrl.Request, want ovs.Desired, problems Problems) Outcome {
 	out := Outcome{Problems: problems}
-	if len(problems.Blocking()) > 0 {
+	if len(problems.Blocking()) > 0 && len(want.Rows) == 0 {
 		return out
 	}
 	plan, err := r.db.Apply(ctx, ovs.Owner{Feature: r.Name, Key: Key(req.NamespacedName)}, want)

@@ -3,14 +3,18 @@ package subnet
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -46,7 +50,7 @@ func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Featur
 	return reconcile.Feature[In]{
 		Name: FeatureName,
 		For:  &v1.Subnet{},
-		When: predicate.GenerationChangedPredicate{}, // deletion that waits for a finalizer counts as a generation
+		When: edited,
 		Watches: []reconcile.Watch{
 			{Kind: &corev1.Node{}, Map: f.whenNode, When: []predicate.Predicate{nodeaddr.ReportsOthers}},
 			{Kind: &discoveryv1.EndpointSlice{}, Map: f.whenAPIServer},
@@ -64,11 +68,27 @@ func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Featur
 	}
 }
 
+// edited lets edits of the spec through, of our finalizer, and of the verdict and what is in force, which are then written
+// again. A deletion that waits for a finalizer counts as an edit. The news of usage is dropped.
+var edited = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	DeleteFunc:  func(event.DeleteEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := e.ObjectOld.(*v1.Subnet), e.ObjectNew.(*v1.Subnet)
+		return !slices.Equal(before.Finalizers, after.Finalizers) ||
+			!equality.Semantic.DeepEqual(before.Status.Conditions, after.Status.Conditions) ||
+			!equality.Semantic.DeepEqual(before.Status.InForce, after.Status.InForce)
+	},
+})
+
 type feature struct {
 	client client.Client
 	pools  *pool.Pools
 	config Config
 	ranges *ranges
+	// accepted is, by name, what is in force of each Subnet that this process has looked at.
+	accepted sync.Map
 }
 
 // whenNode are the refused subnets that want an address that a node reports, or reported.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
 // Names are those of the objects that every cluster has.
@@ -34,16 +36,18 @@ type Unfit struct {
 	Why string
 }
 
-// FitsOtherwise lets Subnets through that come, go, or may be fit for others than before: by their spec, or by the verdict on
-// it. The news of their usage is dropped.
+// FitsOtherwise lets Subnets through that come, go, or may be fit for others than before: by their spec, by the verdict on it,
+// or by what is in force. The news of their usage is dropped.
 var FitsOtherwise = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	before, after := e.ObjectOld.(*v1.Subnet), e.ObjectNew.(*v1.Subnet)
 	valid := func(s *v1.Subnet) bool { return v1.IsConditionTrue(s.Status.Conditions, v1.ConditionValidated) }
-	return before.Generation != after.Generation || valid(before) != valid(after)
+	return before.Generation != after.Generation || valid(before) != valid(after) ||
+		!equality.Semantic.DeepEqual(before.Status.InForce, after.Status.InForce)
 }}
 
 // Fit sorts the subnets that a pod may be in, by name, into candidates and the unfit, each in the order of the names. A
-// subnet that is missing, refused, going or the nodes' own is unfit, with the reason for a person to read.
+// subnet that is missing, going or the nodes' own, or of which nothing is in force, is unfit, with the reason for a person
+// to read.
 func (f Finder) Fit(ctx context.Context, names ...string) (candidates []Subnet, unfit []Unfit, err error) {
 	for _, name := range names {
 		s, obj, why, err := f.read(ctx, name)
@@ -82,7 +86,17 @@ func (f Finder) read(ctx context.Context, name string) (s Subnet, obj *v1.Subnet
 	if err != nil {
 		return s, obj, "", fmt.Errorf("reading subnet %s: %w", name, err)
 	}
-	s, problems := Parse(obj, f.Names.DefaultVpc)
+	s, why = Read(obj, f.Names.DefaultVpc)
+	return s, obj, why, nil
+}
+
+// Read is what is in force of a Subnet, or what it asks for while nobody has judged it; why completes "subnet <name> …" when
+// it is neither.
+func Read(obj *v1.Subnet, defaultVpc string) (s Subnet, why string) {
+	if inForce, ok := spec.InForce(obj, defaultVpc); ok {
+		return Subnet(inForce), ""
+	}
+	s, problems := Parse(obj, defaultVpc)
 	refused := v1.FindCondition(obj.Status.Conditions, v1.ConditionValidated)
 	switch wrong := problems.Blocking(); {
 	case len(wrong) > 0:
@@ -90,5 +104,5 @@ func (f Finder) read(ctx context.Context, name string) (s Subnet, obj *v1.Subnet
 	case refused != nil && refused.Status == metav1.ConditionFalse && refused.ObservedGeneration == obj.Generation:
 		why = "is not valid: " + refused.Message
 	}
-	return s, obj, why, nil
+	return s, why
 }

@@ -4,11 +4,16 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/cidr"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
@@ -18,6 +23,13 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		return in, client.IgnoreNotFound(err)
 	}
 	in.Subnet = &subnet
+	var err error
+	if in.InForce, err = f.inForce(ctx, &subnet); err != nil {
+		return in, err
+	}
+	if in.CutOff, err = f.cutOff(ctx, in); err != nil {
+		return in, err
+	}
 	if subnet.DeletionTimestamp != nil {
 		if err := f.pools.AwaitSeed(ctx); err != nil {
 			return in, err
@@ -25,6 +37,54 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		in.InUse = f.pools.InUse(subnet.Name)
 	}
 	return in, f.judge(ctx, &in)
+}
+
+// inForce is what is in force of a Subnet, or nil. What this process has let it have it knows by itself; only of a Subnet
+// that it has not seen yet the object's status says it.
+func (f *feature) inForce(ctx context.Context, obj *v1.Subnet) (*Subnet, error) {
+	if known, ok := f.accepted.Load(obj.Name); ok && known.(accepted).uid == obj.UID {
+		return known.(accepted).subnet, nil
+	}
+	s, ok := spec.InForce(obj, f.config.DefaultVpc)
+	if ok && !cidr.InForce(obj) {
+		// The range is another than the spec asks for. If a Subnet of which the very spec is in force has it, somebody has
+		// edited the status.
+		for _, p := range s.Prefixes() {
+			others, err := f.config.Ranges.Overlapping(ctx, s.VPC, p)
+			if err != nil {
+				return nil, err //nolint:wrapcheck // it says what could not be read
+			}
+			ok = ok && !slices.ContainsFunc(others, func(o *v1.Subnet) bool { return o.Name != obj.Name && cidr.InForce(o) })
+		}
+	}
+	known := accepted{uid: obj.UID}
+	if ok {
+		known.subnet = (*Subnet)(&s)
+	}
+	f.accepted.Store(obj.Name, known)
+	return known.subnet, nil
+}
+
+// accepted is what this process knows to be in force of a Subnet; nil is nothing.
+type accepted struct {
+	uid    types.UID
+	subnet *Subnet
+}
+
+// cutOff are the owners of addresses whom the spec would cut off: their address would be outside, or their gateway nobody's.
+func (f *feature) cutOff(ctx context.Context, in In) ([]ovs.Owner, error) {
+	s, problems := Parse(in.Subnet, in.DefaultVpc)
+	if len(problems.Blocking()) > 0 || in.InForce != nil && in.InForce.CIDRs == s.CIDRs && in.InForce.Gateways == s.Gateways {
+		return nil, nil
+	}
+	if err := f.pools.AwaitSeed(ctx); err != nil {
+		return nil, err //nolint:wrapcheck // it says what is waited for
+	}
+	var gateways ipam.Addrs
+	if in.InForce != nil {
+		gateways = in.InForce.Gateways
+	}
+	return f.pools.CutOff(s.Pool(), gateways), nil
 }
 
 // judge finds what is in the way of a Subnet, and takes its ranges if nothing is.
@@ -49,6 +109,9 @@ func (f *feature) judge(ctx context.Context, in *In) error {
 	}
 	f.ranges.mu.Lock()
 	defer f.ranges.mu.Unlock()
+	if in.InForce != nil {
+		f.ranges.keep(in.Subnet.Name, in.InForce.VPC, in.InForce.prefixes())
+	}
 	inTheWay := f.ranges.inTheWay(c, others)
 	in.Taken = append(in.Taken, inTheWay...)
 	if _, problems := verdict(*in); len(problems.Blocking()) == 0 && !in.gone() {

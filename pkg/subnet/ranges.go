@@ -70,10 +70,10 @@ func (r *ranges) inTheWay(c claim, others []*v1.Subnet) []Taken {
 			}
 		}
 		for _, other := range others {
-			if has || other.Name == c.name || !precedes(claimOf(other, c.vpc), c) || r.refusedNow(other) {
+			if has || other.Name == c.name {
 				continue
 			}
-			for _, theirs := range cidr.Of(other) {
+			for _, theirs := range r.before(c, other) {
 				if theirs.Overlaps(p) {
 					add(other.Name, theirs)
 				}
@@ -81,6 +81,17 @@ func (r *ranges) inTheWay(c claim, others []*v1.Subnet) []Taken {
 		}
 	}
 	slices.SortFunc(out, func(a, b Taken) int { return a.Prefix.Compare(b.Prefix) })
+	return out
+}
+
+// before are the ranges of another Subnet that come before a claim: what it asks for, if it has the better claim, and what
+// is in force of it while it asks for something else.
+func (r *ranges) before(c claim, other *v1.Subnet) []netip.Prefix {
+	asked := cidr.Of(other)
+	out := slices.DeleteFunc(cidr.Held(other), func(p netip.Prefix) bool { return slices.Contains(asked, p) })
+	if precedes(claimOf(other, c.vpc), c) && !r.refusedNow(other) {
+		out = append(out, asked...)
+	}
 	return out
 }
 
@@ -108,9 +119,14 @@ func (r *ranges) refusedNow(s *v1.Subnet) bool {
 // take writes down that a Subnet is about to have ranges beside those that it has.
 func (r *ranges) take(c claim) {
 	delete(r.lost, c.name)
-	for _, p := range c.prefixes {
-		if h := (held{c.vpc, p}); !slices.Contains(r.held[c.name], h) {
-			r.held[c.name] = append(r.held[c.name], h)
+	r.keep(c.name, c.vpc, c.prefixes)
+}
+
+// keep writes down ranges that a Subnet has.
+func (r *ranges) keep(name, vpc string, prefixes []netip.Prefix) {
+	for _, p := range prefixes {
+		if h := (held{vpc, p}); !slices.Contains(r.held[name], h) {
+			r.held[name] = append(r.held[name], h)
 		}
 	}
 }

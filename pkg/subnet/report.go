@@ -9,6 +9,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
 // rangesShown bounds the text of addresses in the status: a /16 with every other address in use would not fit an object.
@@ -21,11 +22,16 @@ func (f *feature) report(_ context.Context, key types.NamespacedName, in In, out
 		if out.Programmed() {
 			f.pools.Delete(key.Name)
 			f.ranges.settle(key.Name, "", nil)
+			f.accepted.Delete(key.Name)
 		}
 	case len(out.Problems.Blocking()) > 0:
 		f.ranges.lose(in.Subnet)
+		if in.InForce != nil {
+			f.pools.Set(in.InForce.Pool())
+		}
 	default:
 		s, _ := Parse(in.Subnet, in.DefaultVpc)
+		f.accepted.Store(s.Name, accepted{uid: in.Subnet.UID, subnet: &s})
 		if out.Programmed() {
 			f.ranges.settle(s.Name, s.VPC, s.prefixes())
 		}
@@ -56,7 +62,7 @@ func normalise(in In, subnet *v1.Subnet) {
 	s, _ := Parse(in.Subnet, in.DefaultVpc)
 	spec := &subnet.Spec
 	spec.CIDRBlock, spec.Gateway, spec.Protocol, spec.Vpc = s.CIDRs.String(), s.Gateways.String(), s.protocol(), s.VPC
-	spec.ExcludeIps = s.excludeTexts(spec.ExcludeIps)
+	spec.ExcludeIps = s.ExcludeTexts
 	if spec.Provider == "" {
 		spec.Provider = v1.Provider
 	}
@@ -70,6 +76,14 @@ func (f *feature) status(in In, out reconcile.Outcome, subnet *v1.Subnet) {
 		out.InUse = fmt.Sprintf("%d addresses are in use", in.InUse)
 	}
 	reconcile.SetConditions(&subnet.Status.Conditions, subnet.Generation, out)
+	inForce := in.InForce
+	if len(out.Problems.Blocking()) == 0 {
+		s, _ := Parse(in.Subnet, in.DefaultVpc)
+		inForce = &s
+	}
+	if subnet.Status.InForce = nil; inForce != nil {
+		subnet.Status.InForce = spec.Subnet(*inForce).Status()
+	}
 	if pool := f.pools.Get(subnet.Name); pool != nil {
 		setUsage(&subnet.Status, pool)
 	}

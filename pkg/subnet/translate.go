@@ -29,6 +29,10 @@ type In struct {
 	Balanced bool
 	// InUse is how many addresses of the subnet pods and nodes have; read only when the object is to be deleted.
 	InUse int
+	// InForce is what was accepted before; nil is nothing. While the spec is refused, the rows are those of this.
+	InForce *Subnet
+	// CutOff are the owners of addresses whom the spec would cut off.
+	CutOff []ovs.Owner
 	// Taken are the ranges that this subnet must keep clear of.
 	Taken []Taken
 }
@@ -55,7 +59,10 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	}
 	s, problems := verdict(in)
 	if len(problems.Blocking()) > 0 {
-		return want, problems
+		if in.InForce == nil {
+			return want, problems
+		}
+		s = *in.InForce
 	}
 	sw := want.Add(Switch(s.Name), &nb.LogicalSwitch{Name: s.Name, Copp: ptr.To(meter.Copp.UUID())})
 	if s.balanced(in) {
@@ -90,8 +97,34 @@ func verdict(in In) (Subnet, reconcile.Problems) {
 	s, problems := Parse(in.Subnet, in.DefaultVpc)
 	if len(problems.Blocking()) == 0 {
 		s.refuseTaken(in.Taken, &problems)
+		s.refuseToCutOff(in, &problems)
 	}
 	return s, problems
+}
+
+// ownersShown is how many of those whom an edit would cut off are named.
+const ownersShown = 3
+
+// refuseToCutOff keeps what is in force while somebody has an address that the edit would take away, or the gateway that it
+// would move. A pod is told both once, when it starts.
+func (s Subnet) refuseToCutOff(in In, problems *reconcile.Problems) {
+	n := len(in.CutOff)
+	if n == 0 {
+		return
+	}
+	names := make([]string, 0, ownersShown+1)
+	for _, o := range in.CutOff[:min(n, ownersShown)] {
+		names = append(names, o.Feature+" "+o.Key)
+	}
+	if n > ownersShown {
+		names = append(names, fmt.Sprintf("%d more", n-ownersShown))
+	}
+	field := "spec.cidrBlock"
+	if in.InForce != nil && in.InForce.CIDRs == s.CIDRs {
+		field = "spec.gateway"
+	}
+	problems.Add(field, v1.ReasonCutsOff, "%d in use would be cut off (%s); what was accepted before stays in force until they are gone",
+		n, strings.Join(names, ", "))
 }
 
 // AnswerBit is the bit of pkt.mark that says that a packet answers a call, as far as conntrack on the pod's switch knows.

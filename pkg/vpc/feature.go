@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
-	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
 // Defaults are the names of the objects that every cluster has.
@@ -50,8 +51,9 @@ type feature struct{ defaults Defaults }
 // subnetsChanged lets Subnets through that come, go or are edited, and drops the news of their usage: with pods coming and
 // going there is one a second from each.
 var subnetsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	before, after := &e.ObjectOld.(*v1.Subnet).Spec, &e.ObjectNew.(*v1.Subnet).Spec
-	return before.Vpc != after.Vpc || before.CIDRBlock != after.CIDRBlock || before.Gateway != after.Gateway
+	before, after := e.ObjectOld.(*v1.Subnet), e.ObjectNew.(*v1.Subnet)
+	return before.Spec.Vpc != after.Spec.Vpc || before.Generation != after.Generation ||
+		!equality.Semantic.DeepEqual(before.Status.InForce, after.Status.InForce)
 }}
 
 // vpcOf is the Vpc that a Subnet is in: its status lists the Subnet.
@@ -80,36 +82,22 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 			in.Subnets = append(in.Subnets, s.Name)
 		}
 		if s.Name == f.defaults.Join && in.Default {
-			in.JoinGateways, in.JoinCIDRs = join(s)
+			in.JoinGateways, in.JoinCIDRs = join(s, key.Name)
 		}
 	}
 	slices.Sort(in.Subnets)
 	return in, nil
 }
 
-// join reads the router's own addresses on the join subnet, and its CIDRs; none while its spec makes no sense, which its own
-// condition says.
-func join(s *v1.Subnet) (gateways []netip.Addr, cidrs []netip.Prefix) {
-	prefixes, err := ipam.ParsePrefixes(s.Spec.CIDRBlock)
-	if err != nil {
+// join reads the router's own addresses on the join subnet, and its CIDRs; none while nothing of it is in force, which its
+// own condition says.
+func join(obj *v1.Subnet, defaultVpc string) (gateways []netip.Addr, cidrs []netip.Prefix) {
+	s, ok := spec.Usable(obj, defaultVpc)
+	if !ok {
 		return nil, nil
 	}
-	given, err := ipam.ParseAddrs(s.Spec.Gateway)
-	if err != nil {
-		return nil, nil
-	}
-	for _, cidr := range []netip.Prefix{prefixes.V4, prefixes.V6} {
-		if cidr.IsValid() {
-			cidrs = append(cidrs, cidr.Masked())
-		}
-	}
-	first := prefixes.FirstUsable()
-	for _, choice := range [][2]netip.Addr{{given.V4, first.V4}, {given.V6, first.V6}} {
-		if choice[0].IsValid() {
-			gateways = append(gateways, choice[0])
-		} else if choice[1].IsValid() {
-			gateways = append(gateways, choice[1])
-		}
+	for _, p := range s.Prefixes() {
+		gateways, cidrs = append(gateways, s.Gateway(p)), append(cidrs, p)
 	}
 	return gateways, cidrs
 }

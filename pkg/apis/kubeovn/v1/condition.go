@@ -59,8 +59,8 @@ const (
 	ReasonVpcNotFound = "VpcNotFound"
 	// ReasonNoFreeAddress is a subnet with no address left to give.
 	ReasonNoFreeAddress = "NoFreeAddress"
-	// ReasonLeasesOutsideCIDR is a CIDR or exclude list edited while addresses outside it are in use.
-	ReasonLeasesOutsideCIDR = "LeasesOutsideCIDR"
+	// ReasonCutsOff is an edit that would leave pods without their address or their gateway.
+	ReasonCutsOff = "CutsOff"
 	// ReasonLimitExceeded says that the object comes to more than the operator allows, and that the rest is not in force.
 	ReasonLimitExceeded = "LimitExceeded"
 	// ReasonNotProgrammed is an error between the controller and OVN; it is retried.

@@ -244,6 +244,9 @@ type SubnetStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []Condition `json:"conditions,omitempty"`
+	// What is in force of the spec: of the last one that was accepted. While the spec as it reads now is refused, the
+	// subnet's pods go on by this.
+	InForce *SubnetInForce `json:"inForce,omitempty"`
 
 	// Free IPv4 addresses.
 	V4AvailableIPs Count `json:"v4availableIPs"`
@@ -280,6 +283,25 @@ type SubnetStatus struct {
 	McastQuerierIP string `json:"mcastQuerierIP"`
 	// MAC of the multicast querier.
 	McastQuerierMAC string `json:"mcastQuerierMAC"`
+}
+
+// SubnetInForce is what of a subnet's spec the controller and the nodes act on. Its fields are those of the spec, with
+// defaults filled in.
+type SubnetInForce struct {
+	// Vpc that the subnet is in.
+	Vpc string `json:"vpc,omitempty"`
+	// Addresses of the subnet.
+	CIDRBlock string `json:"cidrBlock,omitempty"`
+	// Gateway addresses.
+	Gateway string `json:"gateway,omitempty"`
+	// Addresses that are never given out.
+	ExcludeIps []string `json:"excludeIps,omitempty"`
+	// Traffic to the outside takes the address of the node it leaves from.
+	NatOutgoing bool `json:"natOutgoing,omitempty"`
+	// MTU of the pods' interfaces; worked out from the tunnels when 0.
+	Mtu uint32 `json:"mtu,omitempty"`
+	// Whether Services are load-balanced for the subnet.
+	EnableLb *bool `json:"enableLb,omitempty"`
 }
 
 // NatOutgoingPolicyRuleStatus is a rule in force.
