@@ -124,7 +124,7 @@ func TestSpoiltSubnetIsMended(t *testing.T) {
 	edit(w, subnet, func(s *v1.Subnet) { s.Spec.CIDRBlock, s.Spec.Gateway, s.Spec.ExcludeIps = "10.31.0.0/24", "", nil })
 	w.condition("web", v1.ConditionValidated, "False CutsOff")
 	c := v1.FindCondition(now(w, subnet).Status.Conditions, v1.ConditionValidated)
-	if !strings.Contains(c.Message, "1 in use would be cut off (pod shop/m-0)") {
+	if !strings.Contains(c.Message, "it would cut off 1: pod shop/m-0;") {
 		t.Errorf("the condition says %q", c.Message)
 	}
 	w.remove(pod)

@@ -178,9 +178,10 @@ const cacheSyncTimeout = 10 * time.Minute
 // Register adds the feature's controller to mgr. It works only on the leader; its sources fill its queue on a standby
 // too, so that a new leader starts at once.
 func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
-	r := &runner[In]{Feature: f, db: db, client: mgr.GetClient(), writer: writer{client: mgr.GetClient()}, events: mgr.GetEventRecorder("woven-controller")}
+	c := mgr.GetClient()
+	r := &runner[In]{Feature: f, db: db, client: c, writer: writer{client: c}, events: mgr.GetEventRecorder("woven-controller")}
 	warm := true
-	c, err := controller.New(f.Name, mgr, controller.Options{
+	ctl, err := controller.New(f.Name, mgr, controller.Options{
 		Reconciler:              r,
 		MaxConcurrentReconciles: max(f.Workers, 1),
 		CacheSyncTimeout:        cacheSyncTimeout,
@@ -201,7 +202,7 @@ func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
 		sources = append(sources, source.Kind(mgr.GetCache(), w.Kind, w.handler(), w.When...))
 	}
 	for _, s := range sources {
-		if err := c.Watch(s); err != nil {
+		if err := ctl.Watch(s); err != nil {
 			return fmt.Errorf("watching for controller %s: %w", f.Name, err)
 		}
 	}

@@ -35,9 +35,9 @@ func TestPages(t *testing.T) {
 
 func give(t *testing.T, pools *pool.Pools, obj *v1.Subnet, addr string) {
 	t.Helper()
-	s, problems := subnet.Parse(obj, "ovn-cluster")
-	if len(problems.Blocking()) > 0 {
-		t.Fatal(problems)
+	s, why := subnet.Read(obj, "ovn-cluster")
+	if why != "" {
+		t.Fatal(why)
 	}
 	addrs, err := ipam.ParseAddrs(addr)
 	if err != nil {

@@ -123,7 +123,7 @@ func (s Subnet) refuseToCutOff(in In, problems *reconcile.Problems) {
 	if in.InForce != nil && in.InForce.CIDRs == s.CIDRs {
 		field = "spec.gateway"
 	}
-	problems.Add(field, v1.ReasonCutsOff, "%d in use would be cut off (%s); what was accepted before stays in force until they are gone",
+	problems.Add(field, v1.ReasonCutsOff, "it would cut off %d: %s; what was accepted before stays in force until they are gone",
 		n, strings.Join(names, ", "))
 }
 
