@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -174,15 +175,33 @@ func (f *feature) tell(in In) {
 	}
 }
 
-// refusalsTold is how many refused addresses get an Event each: a node may report thousands.
+// tellRefused tells of all refused addresses in one Event: the recorder takes several of one reason for repetitions of the
+// first, whatever they say. Addresses that are refused for one reason stand together.
+func (f *feature) tellRefused(in In) {
+	var reasons []string
+	refused := map[string][]string{}
+	for _, r := range in.Refused {
+		if refused[r.Why] == nil {
+			reasons = append(reasons, r.Why)
+		}
+		refused[r.Why] = append(refused[r.Why], r.Address)
+	}
+	if len(reasons) == 0 {
+		return
+	}
+	texts := make([]string, len(reasons))
+	for i, why := range reasons {
+		texts[i] = listed(refused[why]) + " " + why
+	}
+	f.config.Events.Eventf(in.Node, nil, "Warning", "AddressRefused", "Accept", "%s", reconcile.Note("InternalIP "+strings.Join(texts, "; ")))
+}
+
+// refusalsTold is how many addresses are named of those that are refused for one reason: a node may report thousands.
 const refusalsTold = 5
 
-func (f *feature) tellRefused(in In) {
-	for i, r := range in.Refused {
-		if i == refusalsTold {
-			f.config.Events.Eventf(in.Node, nil, "Warning", "AddressRefused", "Accept", "and %d more InternalIPs", len(in.Refused)-i)
-			return
-		}
-		f.config.Events.Eventf(in.Node, nil, "Warning", "AddressRefused", "Accept", "InternalIP %s", r)
+func listed(addresses []string) string {
+	if more := len(addresses) - refusalsTold; more > 0 {
+		return fmt.Sprintf("%s and %d more: each", strings.Join(addresses[:refusalsTold], ", "), more)
 	}
+	return strings.Join(addresses, ", ")
 }
