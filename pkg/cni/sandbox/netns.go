@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
-	"unsafe"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/pkg/host/device"
 )
 
 // ErrNoNetNS says that the network namespace does not exist.
@@ -78,19 +79,6 @@ func (n *NetNS) socket() (int, error) {
 	return fd, err
 }
 
-// ethtoolValue is struct ethtool_value of linux/ethtool.h.
-type ethtoolValue struct {
-	cmd  uint32
-	data uint32
-}
-
-// ifreqData is struct ifreq of linux/if.h with a pointer in its union.
-type ifreqData struct {
-	name [unix.IFNAMSIZ]byte
-	data unsafe.Pointer
-	_    [16]byte
-}
-
 // txChecksumOff turns transmit checksum offload off on an interface of the namespace. Segmentation offload goes with it.
 //
 // The userspace datapath reads packets from the veth as they are; a checksum that is only half computed, as veth leaves
@@ -101,44 +89,5 @@ func (n *NetNS) txChecksumOff(ifname string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return txChecksumOff(fd, ifname)
-}
-
-func txChecksumOff(socket int, ifname string) error {
-	if err := ethtool(socket, ifname, &ethtoolValue{cmd: unix.ETHTOOL_STXCSUM}); err != nil {
-		return fmt.Errorf("turning transmit checksums off on %s: %w", ifname, err)
-	}
-	return nil
-}
-
-// SetTxChecksumOff does to an interface of the host what a pod's gets on the userspace datapath.
-func SetTxChecksumOff(ifname string) error {
-	return onHost(func(fd int) error { return txChecksumOff(fd, ifname) })
-}
-
-// TxChecksum tells whether an interface of the host leaves checksums to its device.
-func TxChecksum(ifname string) (bool, error) {
-	value := ethtoolValue{cmd: unix.ETHTOOL_GTXCSUM}
-	err := onHost(func(fd int) error { return ethtool(fd, ifname, &value) })
-	return value.data != 0, err
-}
-
-func onHost(do func(socket int) error) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("opening a socket: %w", err)
-	}
-	defer unix.Close(fd)
-	return do(fd)
-}
-
-func ethtool(socket int, ifname string, value *ethtoolValue) error {
-	request := ifreqData{data: unsafe.Pointer(value)}
-	copy(request.name[:unix.IFNAMSIZ-1], ifname)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(socket), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
-	runtime.KeepAlive(value)
-	if errno != 0 {
-		return errno
-	}
-	return nil
+	return device.TxChecksumOff(fd, ifname)
 }

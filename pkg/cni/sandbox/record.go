@@ -1,15 +1,14 @@
 package sandbox
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/woven-cni/woven/pkg/host/device"
 )
 
 // Attachment names one interface of one container, as the CNI specification does.
@@ -18,26 +17,10 @@ type Attachment struct {
 	IfName      string
 }
 
-// hostPrefix starts the name of every host end. With the digits after it, it is ours.
-const (
-	hostPrefix  = "w"
-	hostNameLen = 12
-)
-
 // HostName is the name of the host end. It follows from the attachment alone, so that DEL needs no memory, a crashed
 // ADD is found again, and a repeated one meets itself.
 func (a Attachment) HostName() string {
-	sum := sha256.Sum256([]byte(a.ContainerID + "/" + a.IfName))
-	return hostPrefix + hex.EncodeToString(sum[:])[:hostNameLen-len(hostPrefix)]
-}
-
-// IsHostName tells whether a link of this name is a host end.
-func IsHostName(name string) bool {
-	digits, ok := strings.CutPrefix(name, hostPrefix)
-	if !ok || len(name) != hostNameLen {
-		return false
-	}
-	return strings.Trim(digits, "0123456789abcdef") == ""
+	return device.PodName(a.ContainerID + "/" + a.IfName)
 }
 
 // Record is what the host end remembers about its attachment, in its alias. It lives exactly as long as the link: no
@@ -89,7 +72,7 @@ func HostEnds() ([]HostEnd, error) {
 	var ends []HostEnd
 	for _, link := range links {
 		attrs := link.Attrs()
-		if link.Type() != "veth" || !IsHostName(attrs.Name) {
+		if link.Type() != "veth" || !device.IsPodName(attrs.Name) {
 			continue
 		}
 		ends = append(ends, hostEnd(attrs))

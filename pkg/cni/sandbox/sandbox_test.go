@@ -14,6 +14,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/woven-cni/woven/pkg/host/device"
 )
 
 // inNewHost moves the test's thread into a fresh network namespace that plays the host.
@@ -245,7 +247,7 @@ func TestRecordFitsIntoAnAlias(t *testing.T) {
 func FuzzHostName(f *testing.F) {
 	f.Add("a", "eth0")
 	f.Fuzz(func(t *testing.T, id, ifname string) {
-		if name := (Attachment{ContainerID: id, IfName: ifname}).HostName(); !IsHostName(name) || len(name) > 15 {
+		if name := (Attachment{ContainerID: id, IfName: ifname}).HostName(); !device.IsPodName(name) || len(name) > 15 {
 			t.Errorf("%q is not a host name of ours", name)
 		}
 	})
@@ -290,11 +292,11 @@ func txChecksum(t *testing.T, ns *NetNS, name string) bool {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	value := ethtoolValue{cmd: unix.ETHTOOL_GTXCSUM}
-	if err := ethtool(fd, name, &value); err != nil {
+	offloaded, err := device.TxChecksumBy(fd, name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return value.data != 0
+	return offloaded
 }
 
 // A route of the host end, in whatever table, makes vswitchd lose packets between nodes: see withoutIPv6.

@@ -7,7 +7,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/woven-cni/woven/pkg/cni/sandbox"
+	"github.com/woven-cni/woven/pkg/host/device"
 )
 
 // Apply makes a plan's changes. It goes on after a failure: one bad route must not keep a node from the others.
@@ -59,7 +59,7 @@ func applyLink(name string, want Link) error {
 		}
 	}
 	if want.SoftChecksum {
-		if err := sandbox.SetTxChecksumOff(name); err != nil {
+		if err := device.SetTxChecksumOff(name); err != nil {
 			return err
 		}
 	}

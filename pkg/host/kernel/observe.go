@@ -13,7 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/woven-cni/woven/pkg/cni/sandbox"
+	"github.com/woven-cni/woven/pkg/host/device"
 )
 
 // Observe reads the state that a wanted state speaks of.
@@ -46,7 +46,7 @@ func Observe(want State) (State, error) {
 		}
 		attrs := link.Attrs()
 		names[attrs.Index] = name
-		offloaded, err := sandbox.TxChecksum(name)
+		offloaded, err := device.TxChecksum(name)
 		have.Links[name] = Link{
 			Index: attrs.Index, Up: attrs.Flags&net.FlagUp != 0, MTU: attrs.MTU, SoftChecksum: err == nil && !offloaded,
 		}

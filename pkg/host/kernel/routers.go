@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/woven-cni/woven/pkg/cni/sandbox"
+	"github.com/woven-cni/woven/pkg/host/device"
 )
 
 // Forwarding6 is the sysctl that makes the node forward IPv6.
@@ -57,7 +57,7 @@ func learningLinks() ([]string, error) {
 	var out []string
 	for _, entry := range entries {
 		link := entry.Name()
-		if slices.Contains([]string{"all", "default", "lo", NodeInterface}, link) || sandbox.IsHostName(link) {
+		if slices.Contains([]string{"all", "default", "lo", NodeInterface}, link) || device.IsPodName(link) {
 			continue
 		}
 		accepts, _, err := readSysctl(acceptRA(link))

@@ -13,7 +13,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"github.com/woven-cni/woven/pkg/cni/sandbox"
+	"github.com/woven-cni/woven/pkg/host/device"
 )
 
 // receiveBuffer holds a burst of events; should one overrun it, the next look sees what the lost events were about.
@@ -117,7 +117,7 @@ func concernsRouting(m syscall.NetlinkMessage) bool {
 	}
 	header := unix.NlMsghdr(m.Header)
 	link, err := netlink.LinkDeserialize(&header, m.Data)
-	return err != nil || !sandbox.IsHostName(link.Attrs().Name)
+	return err != nil || !device.IsPodName(link.Attrs().Name)
 }
 
 // concernsRules leaves out what others write, and what appears: only what vanishes has to be put back.
