@@ -2,18 +2,22 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -28,6 +32,9 @@ type api struct {
 	objects  map[string]map[string]client.Object // by resource, then by name
 	watchers []*watcher
 	sent     map[string]int // events sent, by resource
+	told     []string       // Events that were created, "reason: note" each
+
+	held map[string]chan struct{} // resources whose first list waits until it is closed
 }
 
 // watcher is one watch that a client holds.
@@ -43,11 +50,12 @@ var resources = map[string]schema.GroupVersionKind{
 	"nodes":          {Version: "v1", Kind: "Node"},
 	"subnets":        {Group: "kubeovn.io", Version: "v1", Kind: "Subnet"},
 	"endpointslices": {Group: "discovery.k8s.io", Version: "v1", Kind: "EndpointSlice"},
+	"events":         {Group: "events.k8s.io", Version: "v1", Kind: "Event"},
 }
 
 func newAPI(t *testing.T) *api {
 	t.Helper()
-	a := &api{t: t, objects: map[string]map[string]client.Object{}, sent: map[string]int{}}
+	a := &api{t: t, objects: map[string]map[string]client.Object{}, sent: map[string]int{}, held: map[string]chan struct{}{}}
 	for resource := range resources {
 		a.objects[resource] = map[string]client.Object{}
 	}
@@ -109,6 +117,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	resource := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
 	kind, known := resources[resource]
+	if resource == "events" {
+		a.takeEvent(w, r)
+		return
+	}
+	if held := a.held[resource]; held != nil {
+		<-held
+	}
 	if !known {
 		_ = json.NewEncoder(w).Encode(discovery(r.URL.Path))
 		return
@@ -135,6 +150,31 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"apiVersion": kind.GroupVersion().String(), "kind": kind.Kind + "List", "items": items,
 		"metadata": map[string]string{"resourceVersion": strconv.Itoa(a.version)},
 	})
+}
+
+// takeEvent answers the creation of an Event.
+func (a *api) takeEvent(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	var event eventsv1.Event
+	if err == nil {
+		_, _, err = scheme.Codecs.UniversalDeserializer().Decode(body, nil, &event)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	a.mu.Lock()
+	a.told = append(a.told, event.Regarding.Kind+" "+event.Regarding.Name+" "+event.Reason+": "+event.Note)
+	a.mu.Unlock()
+	w.WriteHeader(http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(event)
+}
+
+// toldEvents are the Events that were created.
+func (a *api) toldEvents() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.told)
 }
 
 // watch answers a watch until its client leaves.
@@ -191,7 +231,7 @@ func discovery(path string) any {
 		if strings.HasSuffix(path, "/"+version) {
 			list.GroupVersion = version
 			list.APIResources = append(list.APIResources, metav1.APIResource{
-				Name: name, Kind: kind.Kind, Namespaced: name == "pods" || name == "endpointslices", Verbs: metav1.Verbs{"list", "watch"},
+				Name: name, Kind: kind.Kind, Namespaced: slices.Contains([]string{"pods", "endpointslices", "events"}, name), Verbs: metav1.Verbs{"list", "watch"},
 			})
 		}
 	}

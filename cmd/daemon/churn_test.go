@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/host"
 	"github.com/woven-cni/woven/pkg/host/hosttest"
 )
 
@@ -54,6 +55,15 @@ type churned struct {
 
 func newChurned(t *testing.T) *churned {
 	t.Helper()
+	c := prepareChurned(t)
+	c.begin("unix:" + t.TempDir() + "/none")
+	hosttest.Must(t, c.watch.awaitPods(c.Context()))
+	return c
+}
+
+// prepareChurned is a cluster of which no daemon knows yet.
+func prepareChurned(t *testing.T) *churned {
+	t.Helper()
 	c := &churned{T: t, api: newAPI(t)}
 	for i := range fakeNodes {
 		c.api.set("nodes", fakeNode(i, time.Unix(0, 0)))
@@ -61,27 +71,32 @@ func newChurned(t *testing.T) *churned {
 	for _, name := range []string{"ovn-default", "web"} {
 		c.api.set("subnets", fakeSubnet(name, "10.16.0.0/16", 0))
 	}
+	return c
+}
+
+// begin starts the daemon's parts on an Open vSwitch.
+func (c *churned) begin(ovs string) {
+	c.Helper()
 	o := options{
-		nodeName: "node-0", namespace: "kube-system", kubeconfig: c.api.kubeconfig(), ovsSocket: "unix:" + t.TempDir() + "/none",
+		nodeName: "node-0", namespace: "kube-system", kubeconfig: c.api.kubeconfig(), ovsSocket: ovs,
 		clusterRouter: kubeovnv1.DefaultVpc, nodeSwitch: kubeovnv1.JoinSubnet, userspace: true,
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(c.Context())
 	var err error
 	c.daemon, err = newDaemon(ctx, o, prometheus.NewRegistry())
-	hosttest.Must(t, err)
+	hosttest.Must(c, err)
 	c.watch, err = c.newWatch()
-	hosttest.Must(t, err)
+	hosttest.Must(c, err)
+	c.host.OnProblem(func(p host.Problem) { c.watch.showProblem(ctx, p) })
 	var running sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{"watch": c.watch.run, "host": c.host.Run} {
 		running.Go(func() {
 			if err := run(ctx); err != nil {
-				t.Errorf("%s: %v", name, err)
+				c.Errorf("%s: %v", name, err)
 			}
 		})
 	}
-	t.Cleanup(func() { cancel(); running.Wait() })
-	hosttest.Must(t, c.watch.awaitPods(ctx))
-	return c
+	c.Cleanup(func() { cancel(); running.Wait() })
 }
 
 // looks is how often the host has looked at the kernel and Open vSwitch.
@@ -152,5 +167,40 @@ func TestWhatHappensElsewhereWakesNoNode(t *testing.T) {
 	hosttest.Must(t, c.watch.cache.Get(t.Context(), types.NamespacedName{Name: "web"}, web))
 	if web.Status.V4UsingIPs != 0 || web.Status.V4UsingIPRange != "" || len(web.Status.Conditions) == 0 || web.Spec.CIDRBlock == "" {
 		t.Errorf("the daemon holds %+v", web)
+	}
+}
+
+// TestHostIsToldOfTheClusterAsAWhole: at a start, lists come one after the other. A host that is told of some Subnets only
+// would take away the routes of the others, and put them back a moment later.
+func TestHostIsToldOfTheClusterAsAWhole(t *testing.T) {
+	c := prepareChurned(t)
+	web := fakeSubnet("web", "10.16.0.0/16", 0)
+	web.Spec.Mtu = 1300
+	c.api.set("subnets", web)
+	rest := make(chan struct{})
+	c.api.held["endpointslices"] = rest
+	c.begin("unix:" + t.TempDir() + "/none")
+	c.tell("subnets", fakeSubnet("late", "10.17.0.0/16", 0))
+	c.tell("nodes", fakeNode(0, time.Unix(1, 0)))
+	if mtu := c.host.PodMTU("web"); mtu != 0 {
+		t.Errorf("the host knows of Subnet web, whose MTU is %d, before all is listed", mtu)
+	}
+	close(rest)
+	hosttest.Eventually(t, "the host knows the cluster", func() bool { return c.host.PodMTU("web") == 1300 })
+}
+
+// TestNodeTellsWhatItsUsersHaveToMend in an Event, once.
+func TestNodeTellsWhatItsUsersHaveToMend(t *testing.T) {
+	c := prepareChurned(t)
+	node := fakeNode(0, time.Unix(0, 0))
+	node.Annotations[kubeovnv1.AnnotationTunnelInterface] = "bond.*"
+	c.api.set("nodes", node)
+	c.begin(hosttest.NewOVSDB(t).Endpoint())
+	const want = `Node node-0 TunnelInterfaceUnknown: waiting for an interface that matches "bond.*"`
+	hosttest.Eventually(t, "the Event", func() bool { return len(c.api.toldEvents()) > 0 })
+	hosttest.Must(t, c.watch.awaitPods(t.Context()))
+	c.move("10.40.0.0/16")
+	if told := c.api.toldEvents(); len(told) != 1 || told[0] != want {
+		t.Errorf("told %q", told)
 	}
 }

@@ -127,7 +127,7 @@ func TestRemotesOfEndpoints(t *testing.T) {
 		Ports: []discoveryv1.EndpointPort{{Port: &port}},
 	}
 	want := "tcp:172.31.0.1:6642,tcp:[fd00::1]:6642"
-	if have := strings.Join(remotes(slice), ","); have != want {
+	if have := strings.Join(remotes([]discoveryv1.EndpointSlice{*slice, *slice}), ","); have != want {
 		t.Errorf("remotes %s, want %s", have, want)
 	}
 }

@@ -111,6 +111,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	d.host.OnReadiness(d.announce)
+	d.host.OnProblem(func(p host.Problem) { running.Go(func() { watch.showProblem(parts, p) }) })
 	run("serving metrics", d.serveMetrics)
 	run("watching the cluster", watch.run)
 	run("configuring the host", d.host.Run)

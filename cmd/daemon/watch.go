@@ -3,14 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"reflect"
+	"slices"
 	"strconv"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,21 +29,18 @@ import (
 
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/host"
-	"github.com/woven-cni/woven/pkg/spec"
 )
 
 // southbound is the Service whose endpoints are the southbound database.
 const southbound = "ovn-sb"
 
-// watch carries what happens in the cluster to the parts of the daemon.
+// watch carries what the API server has to the parts of the daemon. It is level-based: whatever happens to an object, its
+// key is read anew, and the host is told of the cluster as a whole.
 type watch struct {
 	*daemon
 	cache  cache.Cache
 	client client.Client
-
-	mu     sync.Mutex          // protects slices and listed
-	slices map[string][]string // addresses of the southbound database, by EndpointSlice
-	listed bool                // whether all EndpointSlices of the first list are in slices
+	stale  chan struct{} // wakes gather
 
 	registered chan struct{} // closed when handled is whole
 	handled    []toolscache.InformerSynced
@@ -56,7 +58,7 @@ func (d *daemon) newWatch() (*watch, error) {
 	if err := kubeovnv1.AddToScheme(types); err != nil {
 		return nil, fmt.Errorf("registering types: %w", err)
 	}
-	share := true // the handlers below only read
+	share := true // what is read is never written to
 	c, err := cache.New(config, cache.Options{
 		Scheme: types, DefaultTransform: trim, DefaultUnsafeDisableDeepCopy: &share,
 		ByObject: map[client.Object]cache.ByObject{
@@ -75,7 +77,7 @@ func (d *daemon) newWatch() (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the API client: %w", err)
 	}
-	return &watch{daemon: d, cache: c, client: writer, slices: map[string][]string{}, registered: make(chan struct{})}, nil
+	return &watch{daemon: d, cache: c, client: writer, stale: make(chan struct{}, 1), registered: make(chan struct{})}, nil
 }
 
 // awaitPods waits until every object of the first lists has gone through its handler. That the cache has it is not
@@ -122,71 +124,116 @@ func trim(in any) (any, error) {
 
 // run registers the handlers and keeps the cache until the context ends.
 func (w *watch) run(ctx context.Context) error {
-	for _, kind := range []struct {
-		object client.Object
-		set    func(context.Context, any)
-		remove func(any)
-	}{
-		{
-			&corev1.Pod{},
-			func(_ context.Context, o any) { w.pods.Set(o.(*corev1.Pod)) },
-			func(o any) { w.pods.Delete(o.(*corev1.Pod)) },
-		},
-		{&corev1.Node{}, w.setNode, func(any) {}},
-		{
-			&kubeovnv1.Subnet{},
-			func(_ context.Context, o any) {
-				s, _ := spec.InForce(o.(*kubeovnv1.Subnet), w.clusterRouter) // one of which nothing is in force has no CIDRs
-				w.host.SetSubnet(host.NewSubnet(s, w.clusterRouter, w.nodeSwitch))
-			},
-			func(o any) { w.host.DeleteSubnet(o.(*kubeovnv1.Subnet).Name) },
-		},
-		{
-			&discoveryv1.EndpointSlice{},
-			func(_ context.Context, o any) { w.setEndpoints(o.(*discoveryv1.EndpointSlice)) },
-			func(o any) { w.removeEndpoints(o.(*discoveryv1.EndpointSlice).Name) },
-		},
+	for object, look := range map[client.Object]func(key string){
+		&corev1.Pod{}:                w.lookAtPod,
+		&corev1.Node{}:               w.lookAtCluster,
+		&kubeovnv1.Subnet{}:          w.lookAtCluster,
+		&discoveryv1.EndpointSlice{}: w.lookAtCluster,
 	} {
-		informer, err := w.cache.GetInformer(ctx, kind.object, cache.BlockUntilSynced(false))
+		informer, err := w.cache.GetInformer(ctx, object, cache.BlockUntilSynced(false))
 		if err != nil {
-			return fmt.Errorf("watching %T: %w", kind.object, err)
+			return fmt.Errorf("watching %T: %w", object, err)
 		}
-		handled, err := informer.AddEventHandler(handlers(ctx, kind.set, kind.remove))
+		handled, err := informer.AddEventHandler(keys(look))
 		if err != nil {
-			return fmt.Errorf("watching %T: %w", kind.object, err)
+			return fmt.Errorf("watching %T: %w", object, err)
 		}
 		w.handled = append(w.handled, handled.HasSynced)
 	}
 	close(w.registered)
-	go w.awaitEndpoints(ctx)
+	go w.gather(ctx)
 	if err := w.cache.Start(ctx); err != nil {
 		return fmt.Errorf("watching the cluster: %w", err)
 	}
 	return nil
 }
 
-func handlers(ctx context.Context, set func(context.Context, any), remove func(any)) toolscache.ResourceEventHandler {
+// keys hands on the key of an object to which something has happened that changed it.
+func keys(look func(key string)) toolscache.ResourceEventHandler {
+	named := func(obj any) {
+		if key, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
+			look(key)
+		}
+	}
 	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { set(ctx, obj) },
-		UpdateFunc: func(_, obj any) { set(ctx, obj) },
-		DeleteFunc: func(obj any) {
-			if last, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-				obj = last.Obj
+		AddFunc: named,
+		UpdateFunc: func(before, after any) {
+			if !same(before, after) {
+				named(after)
 			}
-			remove(obj)
 		},
+		DeleteFunc: named,
 	}
 }
 
-func (w *watch) setNode(ctx context.Context, obj any) {
-	object := obj.(*corev1.Node)
-	node, err := host.ParseNode(object)
-	if err != nil {
-		w.log.Error(err, "the node's annotations cannot be used")
+// same tells whether two versions of an object, trimmed, say the same. On most events they do: a heartbeat of the node, or
+// how many of a Subnet's addresses are in use.
+func same(before, after any) bool {
+	switch b := after.(type) {
+	case *kubeovnv1.Subnet:
+		a := before.(*kubeovnv1.Subnet)
+		return reflect.DeepEqual(a.Spec, b.Spec) && reflect.DeepEqual(a.Status, b.Status)
+	case *corev1.Node:
+		a := before.(*corev1.Node)
+		return maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) && reflect.DeepEqual(a.Status, b.Status)
+	}
+	return false
+}
+
+// lookAtPod takes in what the cache has of a pod, if it has it.
+func (w *watch) lookAtPod(key string) {
+	namespace, name, _ := toolscache.SplitMetaNamespaceKey(key)
+	pod := &corev1.Pod{}
+	// A cache that reads from memory knows the pod or does not; there is no other outcome.
+	if w.cache.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: name}, pod) != nil {
+		pod = nil
+	}
+	w.pods.Look(namespace, name, pod)
+}
+
+func (w *watch) lookAtCluster(string) {
+	select {
+	case w.stale <- struct{}{}:
+	default:
+	}
+}
+
+// gather tells the host of the cluster, once all of the first lists is there and then whenever something changed. A part of it
+// would be told as all: half of the databases' addresses would cut off ovn-controller from the other half, and leave those
+// unprotected, and Subnets that are not listed yet would lose their routes, at every start of the daemon.
+func (w *watch) gather(ctx context.Context) {
+	if w.awaitPods(ctx) != nil {
 		return
 	}
-	w.host.SetNode(node)
-	w.describeNode(ctx, object)
+	for {
+		if err := w.tellHost(ctx); err != nil && ctx.Err() == nil {
+			w.log.Error(err, "gathering what the node has to know")
+		}
+		select {
+		case <-w.stale:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (w *watch) tellHost(ctx context.Context) error {
+	var node corev1.Node
+	var subnets kubeovnv1.SubnetList
+	var endpoints discoveryv1.EndpointSliceList
+	err := errors.Join(
+		client.IgnoreNotFound(w.cache.Get(ctx, client.ObjectKey{Name: w.nodeName}, &node)),
+		w.cache.List(ctx, &subnets), w.cache.List(ctx, &endpoints))
+	if err != nil {
+		return fmt.Errorf("reading the cache: %w", err)
+	}
+	cluster := host.NewCluster(&node, subnets.Items, w.clusterRouter, w.nodeSwitch)
+	cluster.Remotes = remotes(endpoints.Items)
+	w.host.Set(cluster)
+	if node.Name != "" {
+		w.describeNode(ctx, &node)
+	}
+	return nil
 }
 
 // describeNode writes what others want to know of the node: its name in the southbound database and its datapath.
@@ -207,58 +254,37 @@ func (w *watch) describeNode(ctx context.Context, node *corev1.Node) {
 	}
 }
 
-// awaitEndpoints lets the host know of the first list as a whole: half of the addresses would cut off ovn-controller from the other
-// half, and leave those databases unprotected, at every start of the daemon.
-func (w *watch) awaitEndpoints(ctx context.Context) {
-	if w.awaitPods(ctx) != nil {
-		return
+// showProblem tells the node's users what keeps it from being whole, and is theirs to mend.
+func (w *watch) showProblem(ctx context.Context, p host.Problem) {
+	now := metav1.NowMicro()
+	event := &eventsv1.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, GenerateName: w.nodeName + "."},
+		EventTime:  now, ReportingController: "woven-daemon", ReportingInstance: w.nodeName[:min(len(w.nodeName), 128)],
+		Regarding: corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: w.nodeName, UID: types.UID(w.nodeName)},
+		Type:      corev1.EventTypeWarning, Reason: p.Reason, Action: "Configuring", Note: p.Message,
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.listed = true
-	w.setRemotes()
+	if err := w.client.Create(ctx, event); err != nil && ctx.Err() == nil {
+		w.log.Error(err, "telling of the node's problem", "problem", p.Message)
+	}
 }
 
-func (w *watch) setEndpoints(slice *discoveryv1.EndpointSlice) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.slices[slice.Name] = remotes(slice)
-	w.setRemotes()
-}
-
-// remotes are the OVSDB addresses of a slice's endpoints.
-func remotes(slice *discoveryv1.EndpointSlice) []string {
+// remotes are the OVSDB addresses of the endpoints that are ready, sorted.
+func remotes(all []discoveryv1.EndpointSlice) []string {
 	var out []string
-	for _, endpoint := range slice.Endpoints {
-		if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {
-			continue
-		}
-		for _, address := range endpoint.Addresses {
-			for _, port := range slice.Ports {
-				if port.Port != nil {
-					out = append(out, "tcp:"+net.JoinHostPort(address, strconv.Itoa(int(*port.Port))))
+	for _, slice := range all {
+		for _, endpoint := range slice.Endpoints {
+			if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {
+				continue
+			}
+			for _, address := range endpoint.Addresses {
+				for _, port := range slice.Ports {
+					if port.Port != nil {
+						out = append(out, "tcp:"+net.JoinHostPort(address, strconv.Itoa(int(*port.Port))))
+					}
 				}
 			}
 		}
 	}
-	return out
-}
-
-func (w *watch) removeEndpoints(name string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.slices, name)
-	w.setRemotes()
-}
-
-// setRemotes is called with mu held.
-func (w *watch) setRemotes() {
-	if !w.listed {
-		return
-	}
-	var all []string
-	for _, remotes := range w.slices {
-		all = append(all, remotes...)
-	}
-	w.host.SetRemotes(all)
+	slices.Sort(out)
+	return slices.Compact(out)
 }

@@ -3,11 +3,8 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"net/netip"
 	"reflect"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,10 +21,10 @@ import (
 // IntegrationBridge is the bridge that ovn-controller makes and programs.
 const IntegrationBridge = "br-int"
 
-// Feature is the feature, as rows' owners have it, of what a node needs itself.
-const Feature = "host"
+// ownedBy is the feature, as rows' owners have it, of what a node needs itself.
+const ownedBy = "host"
 
-func ownerOf(part string) ovs.Owner { return ovs.Owner{Feature: Feature, Key: part} }
+func ownerOf(part string) ovs.Owner { return ovs.Owner{Feature: ownedBy, Key: part} }
 
 const (
 	// settle gathers events that come together.
@@ -61,16 +58,18 @@ type Host struct {
 	// Looks times each look at the kernel and at Open vSwitch. A node reads neither outside of one, so its count is what
 	// the events of the cluster cost the node.
 	Looks prometheus.Histogram
-	// changed is told when readiness changed.
+	// changed is told when readiness changed, and problem of what somebody has to mend.
 	changed func()
+	problem func(Problem)
 
-	mu     sync.Mutex // protects the fields below; never held across I/O
-	inputs inputs
-	podMTU int
-	// err is why the node is not ready, after the last look; ready tells whether it ever was.
-	err   error
-	ready bool
-	// turned is closed, and replaced, when err changes.
+	mu      sync.Mutex // protects the fields below; never held across I/O
+	cluster *Cluster   // nil until it is known as a whole
+	podMTU  int
+	// problems and err are why the node is not ready, after the last look; ready tells whether it ever was.
+	problems []Problem
+	err      error
+	ready    bool
+	// turned is closed, and replaced, when these change.
 	turned chan struct{}
 }
 
@@ -79,8 +78,8 @@ var errNotYet = errors.New("not looked at yet")
 // New makes a Host.
 func New(config Config, db *vsdb.DB, log logr.Logger) *Host {
 	h := &Host{
-		config: config, db: db, log: log, dirty: make(chan struct{}, 1), changed: func() {},
-		inputs: inputs{subnets: map[string]Subnet{}}, err: errNotYet, turned: make(chan struct{}),
+		config: config, db: db, log: log, dirty: make(chan struct{}, 1), changed: func() {}, problem: func(Problem) {},
+		err: errNotYet, turned: make(chan struct{}),
 		Looks: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "woven_host_look_duration_seconds",
 			Help:    "Time that each comparison of the node's kernel and Open vSwitch with what they should be took.",
@@ -97,6 +96,9 @@ func New(config Config, db *vsdb.DB, log logr.Logger) *Host {
 
 // OnReadiness has a function called after the node became ready or stopped being so. Call it before Run.
 func (h *Host) OnReadiness(f func()) { h.changed = f }
+
+// OnProblem has a function called for each problem that somebody has to mend, when it appears. Call it before Run.
+func (h *Host) OnProblem(f func(Problem)) { h.problem = f }
 
 // concerns tells rows that matter to a node from those of its pods, which change all the time.
 func (h *Host) concerns(c vsdb.Change) bool {
@@ -118,59 +120,31 @@ func (h *Host) wake() {
 	}
 }
 
-// SetNode takes in the Node object.
-func (h *Host) SetNode(node Node) {
-	h.update(func(in inputs) bool { return reflect.DeepEqual(in.node, node) }, func(in *inputs) { in.node = node })
-}
-
-// SetRemotes takes in where the southbound database is: "tcp:address:port" each.
-func (h *Host) SetRemotes(remotes []string) {
-	slices.Sort(remotes)
-	h.update(func(in inputs) bool { return slices.Equal(in.remotes, remotes) }, func(in *inputs) { in.remotes = remotes })
-}
-
-// SetSubnet takes in a subnet. A change that the controller refused leaves what was accepted before: a typo must not
-// take the network down.
-func (h *Host) SetSubnet(subnet Subnet) {
-	h.update(func(in inputs) bool {
-		before, known := in.subnets[subnet.Name]
-		refused := len(subnet.CIDRs) == 0 && len(before.CIDRs) > 0
-		return known && (refused || reflect.DeepEqual(before, subnet))
-	}, func(in *inputs) { in.subnets[subnet.Name] = subnet })
-}
-
-// DeleteSubnet takes in that a subnet is gone.
-func (h *Host) DeleteSubnet(name string) {
-	h.update(func(in inputs) bool { _, known := in.subnets[name]; return !known }, func(in *inputs) { delete(in.subnets, name) })
-}
-
-// update takes a change in. Most events of the cluster change nothing that a node reads, such as how many addresses of a
-// Subnet are in use, once a second while pods come and go anywhere: they do not wake the node.
-func (h *Host) update(same func(inputs) bool, change func(*inputs)) {
+// Set takes in what the API server says, all of it: a part would pass for the rest being gone. Most of what happens in a
+// cluster changes nothing of it, such as how many addresses of a Subnet are in use, once a second while pods come and go
+// anywhere: it does not wake the node.
+func (h *Host) Set(cluster Cluster) {
 	h.mu.Lock()
-	if same(h.inputs) {
-		h.mu.Unlock()
-		return
+	if h.cluster != nil {
+		cluster = cluster.after(*h.cluster)
 	}
-	change(&h.inputs)
+	same := h.cluster != nil && reflect.DeepEqual(*h.cluster, cluster)
+	h.cluster = &cluster
 	h.mu.Unlock()
-	h.wake()
-}
-
-func (h *Host) snapshot() inputs {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	in := h.inputs
-	in.subnets = maps.Clone(h.inputs.subnets)
-	return in
+	if !same {
+		h.wake()
+	}
 }
 
 // Ready returns nil when pods can be attached.
 func (h *Host) Ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.db.Connected() {
+	switch {
+	case !h.db.Connected():
 		return vsdb.ErrOffline
+	case h.err == nil && len(h.problems) > 0:
+		return errors.New(h.problems[0].Message)
 	}
 	return h.err
 }
@@ -205,8 +179,8 @@ func (h *Host) Disturbed() bool {
 func (h *Host) PodMTU(subnet string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if mtu := h.inputs.subnets[subnet].MTU; mtu > 0 {
-		return mtu
+	if h.cluster != nil && h.cluster.Subnets[subnet].MTU > 0 {
+		return h.cluster.Subnets[subnet].MTU
 	}
 	return h.podMTU
 }
@@ -214,12 +188,12 @@ func (h *Host) PodMTU(subnet string) int {
 // ChecksumInSoftware tells whether the datapath needs finished checksums.
 func (h *Host) ChecksumInSoftware() bool { return h.config.Userspace }
 
-// Run reconciles on each event until the context ends.
+// Run looks on each event until the context ends.
 func (h *Host) Run(ctx context.Context) error {
 	if err := kernel.Watch(ctx, h.wake); err != nil {
 		return err
 	}
-	go h.db.Dirty(ctx, Feature, func(engine.Dirty) { h.wake() })
+	go h.db.Dirty(ctx, ownedBy, func(engine.Dirty) { h.wake() })
 	h.wake()
 	retry := time.NewTimer(0)
 	<-retry.C
@@ -237,11 +211,10 @@ func (h *Host) Run(ctx context.Context) error {
 			return nil
 		}
 		began := time.Now()
-		err := h.reconcile(ctx)
+		problems, err := h.look(ctx)
 		h.Looks.Observe(time.Since(began).Seconds())
-		h.report(err)
-		var waiting *waitingError
-		if err == nil || errors.As(err, &waiting) {
+		h.report(problems, err)
+		if err == nil {
 			retry.Stop()
 			wait = retryFirst
 			continue
@@ -251,33 +224,28 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 }
 
-// waitingError says what has to happen first. It is not a failure: an event will tell when it happened.
-type waitingError struct{ what string }
-
-func (e *waitingError) Error() string { return "waiting for " + e.what }
-
-func waitingFor(format string, values ...any) error {
-	return &waitingError{what: fmt.Sprintf(format, values...)}
-}
-
-// report keeps the outcome and logs it if it is another one than before.
-func (h *Host) report(err error) {
+// report keeps the outcome, and tells what is another one than before.
+func (h *Host) report(problems []Problem, err error) {
+	before := h.Ready()
 	h.mu.Lock()
-	before := h.err
-	h.err = err
-	h.ready = h.ready || err == nil
+	fresh := problemsForUsers(problems, h.problems)
+	h.problems, h.err = problems, err
+	h.ready = h.ready || err == nil && len(problems) == 0
 	close(h.turned)
 	h.turned = make(chan struct{})
 	h.mu.Unlock()
-	if before == nil && err == nil || before != nil && err != nil && before.Error() == err.Error() {
+	for _, p := range fresh {
+		h.problem(p)
+	}
+	now := h.Ready()
+	if now == nil && before == nil || now != nil && before != nil && now.Error() == before.Error() {
 		return
 	}
-	var waiting *waitingError
 	switch {
-	case err == nil:
+	case now == nil:
 		h.log.Info("the node's network is ready")
-	case errors.As(err, &waiting):
-		h.log.Info("the node's network is not ready", "reason", err.Error())
+	case err == nil:
+		h.log.Info("the node's network is not ready", "reason", now.Error())
 	default:
 		h.log.Error(err, "configuring the node's network")
 	}

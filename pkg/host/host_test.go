@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -18,7 +19,6 @@ import (
 	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
-	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
 func TestMain(m *testing.M) { hosttest.Main(m) }
@@ -29,6 +29,25 @@ type rig struct {
 	*Host
 	ovs  *hosttest.OVSDB
 	sent atomic.Value // string: the last transaction
+
+	cluster Cluster
+}
+
+// change tells the host of a cluster that differs from the last by what f does.
+func (r *rig) change(f func(*Cluster)) {
+	r.cluster.Subnets = maps.Clone(r.cluster.Subnets)
+	f(&r.cluster)
+	r.Set(r.cluster)
+}
+
+func (r *rig) setSubnet(s Subnet) { r.change(func(c *Cluster) { c.Subnets[s.Name] = s }) }
+
+func cluster1() Cluster {
+	return Cluster{Node: node1(), Remotes: []string{"tcp:172.31.0.1:6642"}, Subnets: map[string]Subnet{
+		"join":        {Name: "join", Join: true, Routed: true, CIDRs: cidrs("100.64.0.0/16")},
+		"ovn-default": {Name: "ovn-default", Routed: true, NAT: true, CIDRs: cidrs("10.16.0.0/16", "fd00:10:16::/64")},
+		"other-vpc":   {Name: "other-vpc", CIDRs: cidrs("10.99.0.0/16")},
+	}}
 }
 
 const nicName = "eth1"
@@ -64,11 +83,8 @@ func (r *rig) start() (stop func()) {
 			r.Error(err)
 		}
 	})
-	r.SetNode(node1())
-	r.SetRemotes([]string{"tcp:172.31.0.1:6642"})
-	r.SetSubnet(Subnet{Name: "join", Join: true, Routed: true, CIDRs: cidrs("100.64.0.0/16")})
-	r.SetSubnet(Subnet{Name: "ovn-default", Routed: true, NAT: true, CIDRs: cidrs("10.16.0.0/16", "fd00:10:16::/64")})
-	r.SetSubnet(Subnet{Name: "other-vpc", CIDRs: cidrs("10.99.0.0/16")})
+	r.cluster = cluster1()
+	r.Set(cluster1())
 	return sync.OnceFunc(func() { cancel(); ended.Wait() })
 }
 
@@ -293,7 +309,7 @@ func TestAnotherTunnelInterfaceIsChosen(t *testing.T) {
 	r.has("eth1 carries tunnels", whole())
 	node := node1()
 	node.TunnelInterface = "eth2"
-	r.SetNode(node)
+	r.change(func(c *Cluster) { c.Node = node })
 	want := whole()
 	want.Links = map[string]kernel.Link{"br-eth2": {Up: true}, "eth2": {Up: true}, nicName: {Up: true}, kernel.NodeInterface: {Up: true, MTU: 1342}}
 	want.Addresses = map[string][]netip.Prefix{
@@ -310,77 +326,74 @@ func TestSubnetsComeAndGo(t *testing.T) {
 	stop := r.start()
 	defer stop()
 	hosttest.Eventually(t, "ovn0 is there", func() bool { _, err := netlink.LinkByName(kernel.NodeInterface); return err == nil })
-	r.SetSubnet(Subnet{Name: "web", Routed: true, CIDRs: cidrs("10.17.0.0/16")})
+	r.setSubnet(Subnet{Name: "web", Routed: true, CIDRs: cidrs("10.17.0.0/16")})
 	want := whole()
 	want.Routes = append(want.Routes, kernel.Route{
 		Dst: cidrs("10.17.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol,
 	})
 	want.Netfilter.Cluster = append(want.Netfilter.Cluster, cidrs("10.17.0.0/16")...)
 	r.has("with the new subnet", want)
-	r.SetSubnet(Subnet{Name: "web", Routed: true}) // refused by the controller: what was accepted stays
-	r.SetSubnet(Subnet{Name: "web2", Routed: true, NAT: true, CIDRs: cidrs("10.18.0.0/16")})
+	r.setSubnet(Subnet{Name: "web", Routed: true}) // refused by the controller: what was accepted stays
+	r.setSubnet(Subnet{Name: "web2", Routed: true, NAT: true, CIDRs: cidrs("10.18.0.0/16")})
 	want.Netfilter.Cluster = append(want.Netfilter.Cluster, cidrs("10.18.0.0/16")...)
 	want.Netfilter.Sources = append(want.Netfilter.Sources, cidrs("10.18.0.0/16")...)
 	want.Routes = append(want.Routes, kernel.Route{
 		Dst: cidrs("10.18.0.0/16")[0], Gateway: netip.MustParseAddr("100.64.0.1"), Link: kernel.NodeInterface, Protocol: kernel.Protocol,
 	})
 	r.has("with both", want)
-	r.DeleteSubnet("web")
-	r.DeleteSubnet("web2")
+	r.change(func(c *Cluster) {
+		delete(c.Subnets, "web")
+		delete(c.Subnets, "web2")
+	})
 	r.has("without", whole())
 }
 
 // While nobody has told where the databases are, what protects them stays.
 func TestDatabases(t *testing.T) {
-	root := &vswitch.OpenvSwitch{ExternalIDs: map[string]string{"ovn-remote": "tcp:172.31.0.1:6642,ssl:[fd00:31::1]:6642,unix:/run/ovn/sb.sock"}}
-	if have := databases(nil, root); !slices.Equal(have, cidrs("172.31.0.1/32", "fd00:31::1/128")) {
+	const last = "tcp:172.31.0.1:6642,ssl:[fd00:31::1]:6642,unix:/run/ovn/sb.sock"
+	if have := databases(nil, last); !slices.Equal(have, cidrs("172.31.0.1/32", "fd00:31::1/128")) {
 		t.Errorf("by the last setting: %v", have)
 	}
-	if have := databases([]string{"tcp:172.31.0.2:6642", "tcp:172.31.0.2:16642"}, root); !slices.Equal(have, cidrs("172.31.0.2/32")) {
+	if have := databases([]string{"tcp:172.31.0.2:6642", "tcp:172.31.0.2:16642"}, last); !slices.Equal(have, cidrs("172.31.0.2/32")) {
 		t.Errorf("as told: %v", have)
 	}
-	if have := databases(nil, &vswitch.OpenvSwitch{}); len(have) > 0 {
+	if have := databases(nil, ""); len(have) > 0 {
 		t.Errorf("of nothing: %v", have)
 	}
 }
 
 // TestNewsThatAreNoneWakeNobody: a Subnet's usage changes once a second while pods come and go anywhere.
 func TestNewsThatAreNoneWakeNobody(t *testing.T) {
-	log := testr.New(t)
 	db, err := vsdb.Open(t.Context(), "unix:/nowhere")
 	hosttest.Must(t, err)
-	h := New(Config{NodeName: "node1"}, db, log)
+	r := &rig{T: t, Host: New(Config{NodeName: "node1"}, db, testr.New(t)), cluster: cluster1()}
 	woken := func() bool {
 		select {
-		case <-h.dirty:
+		case <-r.dirty:
 			return true
 		default:
 			return false
 		}
 	}
 	web := Subnet{Name: "web", Routed: true, CIDRs: cidrs("10.30.0.0/24")}
-	refused := Subnet{Name: "web", Routed: true}
-	moved := Subnet{Name: "web", Routed: true, CIDRs: cidrs("10.31.0.0/24")}
 	other := node1()
 	other.Join.Gateways = other.Join.Gateways[:1]
 	for _, news := range []struct {
 		what string
-		tell func()
+		tell func(*Cluster)
 		want bool
 	}{
-		{"a subnet comes", func() { h.SetSubnet(web) }, true},
-		{"its usage changes", func() { h.SetSubnet(web) }, false},
-		{"an edit is refused", func() { h.SetSubnet(refused) }, false},
-		{"it moves", func() { h.SetSubnet(moved) }, true},
-		{"it goes", func() { h.DeleteSubnet("web") }, true},
-		{"it goes again", func() { h.DeleteSubnet("web") }, false},
-		{"the node comes", func() { h.SetNode(node1()) }, true},
-		{"its heart beats", func() { h.SetNode(node1()) }, false},
-		{"it is told something else", func() { h.SetNode(other) }, true},
-		{"the database comes", func() { h.SetRemotes([]string{"tcp:b:1", "tcp:a:1"}) }, true},
-		{"it is listed in another order", func() { h.SetRemotes([]string{"tcp:a:1", "tcp:b:1"}) }, false},
+		{"the cluster is known", func(*Cluster) {}, true},
+		{"a subnet comes", func(c *Cluster) { c.Subnets["web"] = web }, true},
+		{"its usage changes", func(c *Cluster) { c.Subnets["web"] = web }, false},
+		{"an edit is refused", func(c *Cluster) { c.Subnets["web"] = Subnet{Name: "web", Routed: true} }, false},
+		{"it moves", func(c *Cluster) { c.Subnets["web"] = Subnet{Name: "web", Routed: true, CIDRs: cidrs("10.31.0.0/24")} }, true},
+		{"it goes", func(c *Cluster) { delete(c.Subnets, "web") }, true},
+		{"the node's heart beats", func(c *Cluster) { c.Node = node1() }, false},
+		{"it is told something else", func(c *Cluster) { c.Node = other }, true},
+		{"the database moves", func(c *Cluster) { c.Remotes = []string{"tcp:a:1"} }, true},
 	} {
-		if news.tell(); woken() != news.want {
+		if r.change(news.tell); woken() != news.want {
 			t.Errorf("%s: the node is woken: %t, want %t", news.what, !news.want, news.want)
 		}
 	}
@@ -393,15 +406,22 @@ func TestDiffOfEqualStatesIsEmpty(t *testing.T) {
 }
 
 func TestChooseLink(t *testing.T) {
-	names := []string{"lo", "eth0", "eth1", "ens3f0", "ens3f1"}
+	var links []kernel.Device
+	for _, name := range []string{"lo", "eth0", "eth1", "ens3f0", "ens3f1"} {
+		links = append(links, kernel.Device{Name: name})
+	}
 	for choice, want := range map[string]string{
 		"eth1": "eth1", "ens.*": "ens3f0", "bond0,eth0": "eth0", "th0": "", "bond.*, ens3f1": "ens3f1",
 	} {
-		if have, err := chooseLink(choice, names); err != nil || have != want {
-			t.Errorf("%q chose %q, %v; want %q", choice, have, err, want)
+		have, err := chooseLink(choice, links)
+		if have == nil {
+			have = &kernel.Device{}
+		}
+		if err != nil || have.Name != want {
+			t.Errorf("%q chose %q, %v; want %q", choice, have.Name, err, want)
 		}
 	}
-	if _, err := chooseLink("eth[", names); err == nil {
+	if _, err := chooseLink("eth[", links); err == nil {
 		t.Error("a bad expression was accepted")
 	}
 }

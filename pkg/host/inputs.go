@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -20,6 +21,8 @@ type Node struct {
 	TunnelInterface string
 	// Join is nil until the controller has given the node its place on the join subnet.
 	Join *Join
+	// Unreadable is why what the controller says of that place cannot be used; empty if it can.
+	Unreadable string
 }
 
 // Join is the node's place on the join subnet.
@@ -30,7 +33,7 @@ type Join struct {
 }
 
 // ParseNode reads a Node object.
-func ParseNode(obj *corev1.Node) (Node, error) {
+func ParseNode(obj *corev1.Node) Node {
 	node := Node{TunnelInterface: obj.Annotations[kubeovnv1.AnnotationTunnelInterface]}
 	for _, address := range obj.Status.Addresses {
 		if address.Type != corev1.NodeInternalIP {
@@ -41,14 +44,15 @@ func ParseNode(obj *corev1.Node) (Node, error) {
 		}
 	}
 	if obj.Annotations[kubeovnv1.AnnotationAllocated] != "true" {
-		return node, nil
+		return node
 	}
 	join, err := parseJoin(obj.Annotations)
 	if err != nil {
-		return node, fmt.Errorf("reading the annotations of node %s: %w", obj.Name, err)
+		node.Unreadable = err.Error()
+		return node
 	}
 	node.Join = join
-	return node, nil
+	return node
 }
 
 func parseJoin(annotations map[string]string) (*Join, error) {
@@ -107,44 +111,32 @@ func NewSubnet(s spec.Subnet, vpc, join string) Subnet {
 	return Subnet{Name: s.Name, MTU: s.MTU, Join: s.Name == join, NAT: s.NAT, Routed: s.VPC == vpc, CIDRs: s.Prefixes()}
 }
 
-// inputs are all that the desired state follows from, beside the kernel and Open vSwitch.
-type inputs struct {
-	node    Node
-	subnets map[string]Subnet
-	remotes []string
+// Cluster is what the API server says that a node goes by.
+type Cluster struct {
+	Node    Node
+	Subnets map[string]Subnet // by name
+	Remotes []string          // where the southbound database is: "tcp:address:port" each, sorted
 }
 
-// clusterCIDRs are the CIDRs on the default router, the join subnet's with them.
-func (in inputs) clusterCIDRs() (all, natted, routed []netip.Prefix) {
-	for _, subnet := range in.subnets {
-		if !subnet.Routed {
-			continue
-		}
-		all = append(all, subnet.CIDRs...)
-		if subnet.NAT {
-			natted = append(natted, subnet.CIDRs...)
-		}
-		if !subnet.Join {
-			routed = append(routed, subnet.CIDRs...)
-		}
-	}
-	compare := func(a, b netip.Prefix) int { return a.Compare(b) }
-	for _, l := range [][]netip.Prefix{all, natted, routed} {
-		slices.SortFunc(l, compare)
-	}
-	return withoutContained(all), withoutContained(natted), withoutContained(routed)
-}
-
-// withoutContained drops prefixes that another one contains: intervals of a set must not overlap.
-func withoutContained(prefixes []netip.Prefix) []netip.Prefix {
-	var out []netip.Prefix
-	for _, p := range prefixes {
-		contained := slices.ContainsFunc(prefixes, func(other netip.Prefix) bool {
-			return other != p && other.Bits() <= p.Bits() && other.Contains(p.Addr())
-		})
-		if !contained && !slices.Contains(out, p) {
-			out = append(out, p)
-		}
+// NewCluster reads what the API server has, in a cluster whose default Vpc and join subnet have these names. The Node may be
+// empty: it may not be there yet.
+func NewCluster(node *corev1.Node, subnets []kubeovnv1.Subnet, vpc, join string) Cluster {
+	out := Cluster{Node: ParseNode(node), Subnets: make(map[string]Subnet, len(subnets))}
+	for i := range subnets {
+		s, _ := spec.InForce(&subnets[i], vpc) // one of which nothing is in force has no CIDRs
+		out.Subnets[s.Name] = NewSubnet(s, vpc, join)
 	}
 	return out
+}
+
+// after is the cluster as a node goes by it that has gone by another before. A Subnet of which nothing is in force any more,
+// such as when somebody has emptied its status, leaves what was in force before until the controller has written it again.
+func (c Cluster) after(before Cluster) Cluster {
+	c.Subnets = maps.Clone(c.Subnets)
+	for name, subnet := range c.Subnets {
+		if was := before.Subnets[name]; len(subnet.CIDRs) == 0 && len(was.CIDRs) > 0 {
+			c.Subnets[name] = was
+		}
+	}
+	return c
 }

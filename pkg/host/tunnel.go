@@ -1,17 +1,14 @@
 package host
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/woven-cni/woven/pkg/host/kernel"
@@ -21,11 +18,13 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
+// ReasonTunnelInterface is a choice of tunnel interface that names none.
+const ReasonTunnelInterface = "TunnelInterfaceUnknown"
+
 // tunnel is where the node's tunnels end.
 type tunnel struct {
-	nic     string
+	nic     kernel.Device
 	address netip.Addr
-	mtu     int
 	// bridge is the bridge that took over the interface's addresses, on the userspace datapath.
 	bridge string
 	saved  saved
@@ -37,6 +36,14 @@ type tunnel struct {
 type saved struct {
 	Addresses []netip.Prefix `json:"addresses"`
 	Routes    []kernel.Route `json:"routes,omitempty"`
+}
+
+// savedOn is what a bridge's row remembers, which is nothing for a row that is not there.
+func savedOn(bridge *vswitch.Bridge) (s saved) {
+	if bridge != nil {
+		_ = json.Unmarshal([]byte(bridge.ExternalIDs[keySaved]), &s)
+	}
+	return s
 }
 
 func (s saved) routesOver(link string) []kernel.Route {
@@ -62,129 +69,117 @@ func isTunnelBridge(name string) bool {
 	return strings.HasPrefix(name, bridgePrefix) && name != IntegrationBridge
 }
 
+// translateTunnel wants, on the userspace datapath, a bridge that has the tunnel interface and its addresses; and that bridges
+// which are no longer the tunnel's give back what they have: another interface was chosen, or another datapath.
+func translateTunnel(in Input) (Desired, []Problem) {
+	var want Desired
+	for _, name := range slices.Sorted(maps.Keys(in.Switch.Bridges)) {
+		if nic := in.Switch.Bridges[name].ExternalIDs[keyNIC]; nic != "" {
+			want.Kernel.TakenOver = append(want.Kernel.TakenOver, nic)
+		}
+	}
+	t, problem := findTunnel(in)
+	if problem != nil {
+		return want, []Problem{*problem}
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Switch.Bridges)) {
+		bridge := in.Switch.Bridges[name]
+		if nic := bridge.ExternalIDs[keyNIC]; nic != "" && name != t.bridge {
+			want.add(giveBack(in, bridge))
+		}
+	}
+	if t.bridge == "" {
+		return want, nil
+	}
+	moved, problem := t.takeOver(in)
+	want.add(moved)
+	if problem != nil {
+		return want, []Problem{*problem}
+	}
+	return want, nil
+}
+
+func (d *Desired) add(other Desired) {
+	d.Rows = append(d.Rows, other.Rows...)
+	d.Kernel.Merge(other.Kernel)
+}
+
+// findTunnel finds the tunnel's end.
+func findTunnel(in Input) (tunnel, *Problem) {
+	nic, problem := tunnelNIC(in)
+	if problem != nil {
+		return tunnel{}, problem
+	}
+	t, addresses := tunnel{nic: *nic}, nic.Addresses
+	if in.Config.Userspace {
+		t.bridge = bridgeName(nic.Name)
+		t.saved = savedOn(in.Switch.Bridges[t.bridge])
+		// An interface that has addresses beside those that were saved was configured anew.
+		if slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return !slices.Contains(t.saved.Addresses, p) }) {
+			t.saved = saved{Addresses: addresses, Routes: in.Seen.RoutesOver(nic.Name)}
+		}
+		addresses = t.saved.Addresses
+	}
+	t.address, problem = encapAddress(nic.Name, addresses)
+	return t, problem
+}
+
 // tunnelNIC finds the interface that carries tunnels: the one that the node's annotation or the flag names, or the one
 // that has the node's address. A bridge of ours that has the address stands for the interface in it.
-func (h *Host) tunnelNIC(node Node) (string, error) {
-	links, err := netlink.LinkList()
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return "", fmt.Errorf("listing links: %w", err)
+func tunnelNIC(in Input) (*kernel.Device, *Problem) {
+	if len(in.Node.InternalIPs) == 0 {
+		p := waitingFor("the Node object to have an address")
+		return nil, &p
 	}
-	names := make([]string, 0, len(links))
-	for _, link := range links {
-		names = append(names, link.Attrs().Name)
-	}
-	for _, choice := range []string{node.TunnelInterface, h.config.Interface} {
+	for _, choice := range []string{in.Node.TunnelInterface, in.Config.Interface} {
 		if choice == "" {
 			continue
 		}
-		name, err := chooseLink(choice, names)
+		nic, err := chooseLink(choice, in.Seen.Devices)
+		if err == nil && nic == nil {
+			err = fmt.Errorf("waiting for an interface that matches %q", choice)
+		}
 		if err != nil {
-			return "", err
+			return nil, &Problem{Reason: ReasonTunnelInterface, Message: err.Error()}
 		}
-		if name == "" {
-			return "", waitingFor("an interface that matches %q", choice)
-		}
-		return name, nil
+		return nic, nil
 	}
-	for _, link := range links {
-		have, err := kernel.Addresses(link)
-		if err != nil {
-			return "", err
-		}
-		if !slices.ContainsFunc(have, func(p netip.Prefix) bool { return p.Addr() == node.InternalIPs[0] }) {
+	address := in.Node.InternalIPs[0]
+	for i := range in.Seen.Devices {
+		nic := &in.Seen.Devices[i]
+		if !slices.ContainsFunc(nic.Addresses, func(p netip.Prefix) bool { return p.Addr() == address }) {
 			continue
 		}
-		if bridge := h.db.Bridge(link.Attrs().Name); bridge != nil && bridge.ExternalIDs[keyNIC] != "" {
-			return bridge.ExternalIDs[keyNIC], nil
+		if bridge := in.Switch.Bridges[nic.Name]; bridge != nil && bridge.ExternalIDs[keyNIC] != "" {
+			nic = in.Seen.Device(bridge.ExternalIDs[keyNIC])
 		}
-		return link.Attrs().Name, nil
+		if nic != nil {
+			return nic, nil
+		}
 	}
-	return "", waitingFor("an interface that has the node's address %s", node.InternalIPs[0])
+	p := waitingFor("an interface that has the node's address %s", address)
+	return nil, &p
 }
 
 // chooseLink takes the first link that one of several comma-separated names or regular expressions matches.
-func chooseLink(choice string, names []string) (string, error) {
+func chooseLink(choice string, links []kernel.Device) (*kernel.Device, error) {
 	for _, pattern := range list(choice) {
-		if slices.Contains(names, pattern) {
-			return pattern, nil
+		if i := slices.IndexFunc(links, func(d kernel.Device) bool { return d.Name == pattern }); i >= 0 {
+			return &links[i], nil
 		}
 		re, err := regexp.Compile("^(?:" + pattern + ")$")
 		if err != nil {
-			return "", fmt.Errorf("reading the choice of tunnel interface %q: %w", choice, err)
+			return nil, fmt.Errorf("reading the choice of tunnel interface %q: %w", choice, err)
 		}
-		if i := slices.IndexFunc(names, re.MatchString); i >= 0 {
-			return names[i], nil
-		}
-	}
-	return "", nil
-}
-
-// tunnel finds the tunnel's end, and for the userspace datapath first makes the bridge that has it.
-func (h *Host) tunnel(ctx context.Context, root *vswitch.OpenvSwitch, nic string) (tunnel, error) {
-	link, err := netlink.LinkByName(nic)
-	if err != nil {
-		return tunnel{}, fmt.Errorf("looking at tunnel interface %s: %w", nic, err)
-	}
-	onNIC, err := kernel.Addresses(link)
-	if err != nil {
-		return tunnel{}, err
-	}
-	t := tunnel{nic: nic, mtu: link.Attrs().MTU}
-	if !h.config.Userspace {
-		t.address, err = encapAddress(nic, onNIC)
-		return t, err
-	}
-	t.bridge = bridgeName(nic)
-	bridge := h.db.Bridge(t.bridge)
-	if bridge != nil {
-		_ = json.Unmarshal([]byte(bridge.ExternalIDs[keySaved]), &t.saved) // what is not there was not saved
-	}
-	// An interface that has addresses beside those that were saved was configured anew.
-	if slices.ContainsFunc(onNIC, func(p netip.Prefix) bool { return !slices.Contains(t.saved.Addresses, p) }) {
-		over, err := kernel.Routes(map[int]string{link.Attrs().Index: nic})
-		if err != nil {
-			return t, err
-		}
-		t.saved = saved{Addresses: onNIC, Routes: slices.DeleteFunc(over, func(r kernel.Route) bool { return r.Link != nic })}
-	}
-	if t.address, err = encapAddress(nic, t.saved.Addresses); err != nil {
-		return t, err
-	}
-	if err := h.saveOnBridge(ctx, root, link, t); err != nil {
-		return t, err
-	}
-	return t, moveAddresses(link, onNIC, t)
-}
-
-// retireBridges gives back what bridges have that are no longer the tunnel's: another interface was chosen, or another
-// datapath.
-func (h *Host) retireBridges(ctx context.Context, root *vswitch.OpenvSwitch, nic string) error {
-	for _, bridge := range h.db.Bridges() {
-		old := bridge.ExternalIDs[keyNIC]
-		if old == "" || old == nic && h.config.Userspace {
-			continue
-		}
-		var had saved
-		if err := json.Unmarshal([]byte(bridge.ExternalIDs[keySaved]), &had); err != nil {
-			return fmt.Errorf("reading what bridge %s had saved: %w", bridge.Name, err)
-		}
-		back := kernel.Plan{Links: map[string]kernel.Link{old: {Up: true}}, RoutesAdd: had.routesOver(old)}
-		for _, address := range had.Addresses {
-			back.AddressesAdd = append(back.AddressesAdd, kernel.LinkAddress{Link: old, Address: address})
-		}
-		h.log.Info("giving back a tunnel bridge's addresses", "bridge", bridge.Name, "interface", old)
-		if err := kernel.Apply(back); err != nil {
-			return fmt.Errorf("giving back what bridge %s had: %w", bridge.Name, err)
-		}
-		if err := h.deleteBridge(ctx, root, bridge, old); err != nil {
-			return err
+		if i := slices.IndexFunc(links, func(d kernel.Device) bool { return re.MatchString(d.Name) }); i >= 0 {
+			return &links[i], nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // encapAddress prefers IPv4, as the overhead is smaller.
-func encapAddress(nic string, addresses []netip.Prefix) (netip.Addr, error) {
+func encapAddress(nic string, addresses []netip.Prefix) (netip.Addr, *Problem) {
 	for _, want4 := range []bool{true, false} {
 		for _, address := range addresses {
 			if address.Addr().Is4() == want4 {
@@ -192,91 +187,84 @@ func encapAddress(nic string, addresses []netip.Prefix) (netip.Addr, error) {
 			}
 		}
 	}
-	return netip.Addr{}, waitingFor("tunnel interface %s to have an address", nic)
+	p := waitingFor("tunnel interface %s to have an address", nic)
+	return netip.Addr{}, &p
 }
 
-// saveOnBridge makes the bridge, or brings what it remembers up to date.
-func (h *Host) saveOnBridge(ctx context.Context, root *vswitch.OpenvSwitch, nic netlink.Link, t tunnel) error {
+// takeOver wants the bridge, and, as soon as its device is there, the interface's addresses on it. The row that remembers them
+// is written before, and the device has them before they leave the interface: the node is never without.
+func (t tunnel) takeOver(in Input) (Desired, *Problem) {
 	text, err := json.Marshal(t.saved)
 	if err != nil {
-		return fmt.Errorf("encoding what %s has: %w", nic.Attrs().Name, err)
+		return Desired{}, &Problem{Message: "encoding what " + t.nic.Name + " has: " + err.Error()} // addresses and routes always can
 	}
 	bridge := &vswitch.Bridge{
-		Name: t.bridge, DatapathType: h.datapathType(),
-		ExternalIDs: map[string]string{keySaved: string(text), keyNIC: nic.Attrs().Name, "vendor": vsdb.Vendor},
-		// The neighbours know the address by this MAC.
-		OtherConfig: map[string]string{"hwaddr": nic.Attrs().HardwareAddr.String()},
+		Name: t.bridge, DatapathType: in.Config.datapathType(),
+		ExternalIDs: map[string]string{keySaved: string(text), keyNIC: t.nic.Name, "vendor": vsdb.Vendor},
 	}
-	return h.db.Apply(ctx, bridgeOwner(t.bridge), h.bridgeRows(root, bridge, nic.Attrs().Name))
+	if len(t.nic.MAC) > 0 { // the neighbours know the address by it
+		bridge.OtherConfig = map[string]string{"hwaddr": t.nic.MAC.String()}
+	}
+	want := Desired{
+		Rows: []OwnedRows{{bridgeOwner(t.bridge), bridgeRows(in.Switch, bridge, t.nic.Name)}},
+		Kernel: kernel.State{
+			Links:     map[string]kernel.Link{t.bridge: {Up: true, SoftChecksum: true}, t.nic.Name: {Up: true}},
+			Addresses: map[string][]netip.Prefix{t.bridge: t.saved.Addresses, t.nic.Name: t.nic.Addresses},
+			Routes:    t.saved.routesOver(t.bridge), TakenOver: []string{t.nic.Name},
+		},
+	}
+	if in.Seen.Device(t.bridge) == nil {
+		p := waitingFor("vswitchd to make %s", t.bridge)
+		return want, &p
+	}
+	want.Kernel.Addresses[t.nic.Name] = nil
+	return want, nil
+}
+
+// giveBack wants what a bridge has saved on its interface again, and then the bridge gone.
+func giveBack(in Input, bridge *vswitch.Bridge) Desired {
+	name, had := bridge.ExternalIDs[keyNIC], savedOn(bridge)
+	nic := in.Seen.Device(name)
+	if nic == nil { // there is nothing to give it back to
+		return Desired{Rows: []OwnedRows{{bridgeOwner(bridge.Name), ovs.Desired{}}}}
+	}
+	addresses := slices.Clone(nic.Addresses)
+	for _, address := range had.Addresses {
+		if !slices.Contains(addresses, address) {
+			addresses = append(addresses, address)
+		}
+	}
+	want := Desired{Kernel: kernel.State{
+		Links: map[string]kernel.Link{name: {Up: true}}, Addresses: map[string][]netip.Prefix{name: addresses},
+		Routes: had.routesOver(name),
+	}}
+	over := in.Seen.RoutesOver(name)
+	lacks := slices.ContainsFunc(want.Kernel.Routes, func(r kernel.Route) bool { return !slices.Contains(over, r) })
+	switch _, _, owned := engine.OwnerOf(bridge.ExternalIDs); {
+	case len(addresses) > len(nic.Addresses) || lacks:
+	case owned:
+		want.Rows = []OwnedRows{{bridgeOwner(bridge.Name), ovs.Desired{}}}
+	default: // made before rows said whose they are: it says so first
+		same := &vswitch.Bridge{
+			Name: bridge.Name, DatapathType: bridge.DatapathType, OtherConfig: bridge.OtherConfig, ExternalIDs: maps.Clone(bridge.ExternalIDs),
+		}
+		want.Rows = []OwnedRows{{bridgeOwner(bridge.Name), bridgeRows(in.Switch, same, name)}}
+	}
+	return want
 }
 
 func bridgeOwner(bridge string) ovs.Owner { return ownerOf("bridge/" + bridge) }
 
 // bridgeRows are a bridge with its own internal port and one device.
-func (h *Host) bridgeRows(root *vswitch.OpenvSwitch, bridge *vswitch.Bridge, device string) ovs.Desired {
+func bridgeRows(s Switch, bridge *vswitch.Bridge, device string) ovs.Desired {
 	sym := ovs.Sym("host/bridge/" + bridge.Name)
-	if have := h.db.Bridge(bridge.Name); have != nil {
+	if have := s.Bridges[bridge.Name]; have != nil {
 		sym = vsdb.SymOf(have.ExternalIDs, have.UUID, sym)
 	}
 	var want ovs.Desired
-	want.Add(sym, bridge).In(ovs.NodeBridges.Of(ovs.FoundRow(root.UUID)))
+	want.Add(sym, bridge).In(ovs.NodeBridges.Of(ovs.FoundRow(s.Root.UUID)))
 	ours := map[string]string{"vendor": vsdb.Vendor}
-	h.addPort(&want, &vswitch.Interface{Name: bridge.Name, Type: "internal", ExternalIDs: ours}, sym)
-	h.addPort(&want, &vswitch.Interface{Name: device, ExternalIDs: ours}, sym)
+	s.addPort(&want, &vswitch.Interface{Name: bridge.Name, Type: "internal", ExternalIDs: ours}, sym)
+	s.addPort(&want, &vswitch.Interface{Name: device, ExternalIDs: ours}, sym)
 	return want
-}
-
-// deleteBridge deletes a bridge with its ports. One that was made before rows said whose they are first says so.
-func (h *Host) deleteBridge(ctx context.Context, root *vswitch.OpenvSwitch, bridge *vswitch.Bridge, device string) error {
-	owner, _, owned := engine.OwnerOf(bridge.ExternalIDs)
-	if !owned {
-		owner = bridgeOwner(bridge.Name)
-		same := &vswitch.Bridge{
-			Name: bridge.Name, DatapathType: bridge.DatapathType, OtherConfig: bridge.OtherConfig,
-			ExternalIDs: map[string]string{"vendor": vsdb.Vendor},
-		}
-		if err := h.db.Apply(ctx, owner, h.bridgeRows(root, same, device)); err != nil {
-			return err
-		}
-	}
-	return h.db.Apply(ctx, owner, ovs.Desired{})
-}
-
-// moveAddresses takes the addresses that were saved off the interface as soon as the bridge's device is there. The
-// device gets them before, so that the node is never without.
-func moveAddresses(nic netlink.Link, onNIC []netip.Prefix, t tunnel) error {
-	bridge, err := netlink.LinkByName(t.bridge)
-	if errors.As(err, &netlink.LinkNotFoundError{}) {
-		return waitingFor("vswitchd to make %s", t.bridge)
-	}
-	if err != nil {
-		return fmt.Errorf("looking at tunnel bridge %s: %w", t.bridge, err)
-	}
-	if err := netlink.LinkSetUp(nic); err != nil {
-		return fmt.Errorf("setting %s up: %w", nic.Attrs().Name, err)
-	}
-	if len(onNIC) == 0 {
-		return nil
-	}
-	plan := kernel.Plan{Links: map[string]kernel.Link{t.bridge: {Up: true}}}
-	for _, address := range t.saved.Addresses {
-		plan.AddressesAdd = append(plan.AddressesAdd, kernel.LinkAddress{Link: bridge.Attrs().Name, Address: address})
-	}
-	for _, address := range onNIC {
-		plan.AddressesDelete = append(plan.AddressesDelete, kernel.LinkAddress{Link: nic.Attrs().Name, Address: address})
-	}
-	plan.RoutesAdd = t.saved.routesOver(t.bridge)
-	return kernel.Apply(plan)
-}
-
-// linkUp checks what the kernel says in the end.
-func linkUp(name string) error {
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return waitingFor("link %s", name)
-	}
-	if link.Attrs().Flags&net.FlagUp == 0 {
-		return fmt.Errorf("link %s is down", name)
-	}
-	return nil
 }

@@ -68,13 +68,15 @@ func newOVNNode(t *testing.T) (*bench, *hosttest.OVN) {
 	b.ended.Go(func() { _ = b.Serve(ctx, listener) })
 	t.Cleanup(b.halt)
 	mac, _ := net.ParseMAC("0a:58:64:40:00:02")
-	h.SetNode(host.Node{InternalIPs: []netip.Addr{netip.MustParseAddr("172.31.0.1")}, Join: &host.Join{
-		MAC: mac, Addresses: []netip.Prefix{netip.MustParsePrefix("100.64.0.2/16")},
-		Gateways: []netip.Addr{netip.MustParseAddr("100.64.0.1")},
-	}})
-	h.SetRemotes([]string{ovn.Southbound()})
-	h.SetSubnet(host.Subnet{
-		Name: "ovn-default", Routed: true, NAT: true, CIDRs: []netip.Prefix{netip.MustParsePrefix("10.16.0.0/16")},
+	h.Set(host.Cluster{
+		Node: host.Node{InternalIPs: []netip.Addr{netip.MustParseAddr("172.31.0.1")}, Join: &host.Join{
+			MAC: mac, Addresses: []netip.Prefix{netip.MustParsePrefix("100.64.0.2/16")},
+			Gateways: []netip.Addr{netip.MustParseAddr("100.64.0.1")},
+		}},
+		Remotes: []string{ovn.Southbound()},
+		Subnets: map[string]host.Subnet{"ovn-default": {
+			Name: "ovn-default", Routed: true, NAT: true, CIDRs: []netip.Prefix{netip.MustParsePrefix("10.16.0.0/16")},
+		}},
 	})
 	hosttest.Eventually(t, "the node is ready", func() bool { return h.Ready() == nil })
 	return b, ovn

@@ -61,8 +61,16 @@ func NewPods() *Pods {
 	return &Pods{byName: map[string]*Pod{}, waiting: map[string]chan struct{}{}}
 }
 
-// Set takes in a pod that appeared or changed.
-func (p *Pods) Set(obj *corev1.Pod) {
+// Look takes in a pod as it is now; nil if there is none of that name.
+func (p *Pods) Look(namespace, name string, obj *corev1.Pod) {
+	var pod *Pod
+	if obj != nil {
+		pod = newPod(obj)
+	}
+	p.store(namespace+"/"+name, pod)
+}
+
+func newPod(obj *corev1.Pod) *Pod {
 	pod := &Pod{
 		Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Object: string(obj.UID), Leaving: obj.DeletionTimestamp != nil,
 	}
@@ -73,7 +81,7 @@ func (p *Pods) Set(obj *corev1.Pod) {
 	if obj.Annotations[kubeovnv1.AnnotationAllocatedUID] == pod.Object {
 		pod.Network, pod.Problem = parseNetwork(obj.Annotations)
 	}
-	p.store(obj.Namespace+"/"+obj.Name, pod)
+	return pod
 }
 
 // staticUID is the UID of the static pod that a mirror pod stands for. On other pods the annotations mean nothing: with
@@ -85,9 +93,6 @@ func staticUID(annotations map[string]string) string {
 	}
 	return hash
 }
-
-// Delete takes in that a pod is gone.
-func (p *Pods) Delete(obj *corev1.Pod) { p.store(obj.Namespace+"/"+obj.Name, nil) }
 
 func (p *Pods) store(key string, pod *Pod) {
 	p.mu.Lock()

@@ -18,13 +18,13 @@ func TestAwaitEndsWithThePod(t *testing.T) {
 	leaving := pod.DeepCopy()
 	leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
 	pods := NewPods()
-	pods.Set(pod)
+	set(pods, pod)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := pods.Await(t.Context(), "shop", "web-0", "1")
 		ended <- err
 	}()
-	pods.Set(leaving)
+	set(pods, leaving)
 	select {
 	case err := <-ended:
 		if err == nil || !strings.Contains(err.Error(), "is being deleted") {
@@ -42,7 +42,7 @@ func TestCopiedAnswerIsNone(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0", UID: "1", Annotations: answer}}
 	pods := NewPods()
 	look := func() *Network {
-		pods.Set(pod)
+		set(pods, pod)
 		at, _ := pods.look("shop/web-0")
 		return at.Network
 	}
@@ -82,15 +82,15 @@ func TestUIDOfStaticPods(t *testing.T) {
 		"an ordinary pod's": {nil, "object"},
 	} {
 		pods := NewPods()
-		pods.Set(mirror("web-0", "object", tc.kubelet))
+		set(pods, mirror("web-0", "object", tc.kubelet))
 		pod, err := pods.Await(t.Context(), "shop", "web-0", tc.want)
 		if err != nil || pod.UID != tc.want || pod.Network == nil {
 			t.Errorf("%s is known as %+v (%v), want %s", name, pod, err, tc.want)
 		}
 	}
 	pods := NewPods()
-	pods.Set(mirror("thief", "1", map[string]string{configHash: "2", configMirror: "2", configSource: "file"}))
-	pods.Set(mirror("web-0", "2", nil))
+	set(pods, mirror("thief", "1", map[string]string{configHash: "2", configMirror: "2", configSource: "file"}))
+	set(pods, mirror("web-0", "2", nil))
 	for range 20 { // in the order of a map
 		if got := pods.WithUID("2"); got.Name != "web-0" {
 			t.Fatalf("UID 2 is taken for that of %s", got.Name)
@@ -105,3 +105,6 @@ func TestLongRoutesAreRefused(t *testing.T) {
 		t.Errorf("1001 routes are met with %v", err)
 	}
 }
+
+// set tells of a pod that is there.
+func set(pods *Pods, obj *corev1.Pod) { pods.Look(obj.Namespace, obj.Name, obj) }

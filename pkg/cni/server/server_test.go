@@ -148,7 +148,7 @@ func (b *bench) pod(name, uid string, annotations ...map[string]string) *corev1.
 		pod.Annotations = annotations[0]
 	}
 	pod.Annotations[kubeovnv1.AnnotationAllocatedUID] = uid
-	b.Pods.Set(pod)
+	b.Pods.Look(pod.Namespace, pod.Name, pod)
 	return pod
 }
 

@@ -20,8 +20,11 @@ func Apply(plan Plan) error {
 	for _, a := range plan.AddressesAdd {
 		errs = append(errs, applyAddress(a, netlink.AddrReplace, "adding"))
 	}
-	for _, a := range plan.AddressesDelete {
-		errs = append(errs, applyAddress(a, netlink.AddrDel, "removing"))
+	// An address that moves from one link to another must be on the one before it leaves the other.
+	if errors.Join(errs...) == nil {
+		for _, a := range plan.AddressesDelete {
+			errs = append(errs, applyAddress(a, netlink.AddrDel, "removing"))
+		}
 	}
 	for _, r := range plan.RoutesAdd {
 		errs = append(errs, applyRoute(r, netlink.RouteReplace, "adding"))

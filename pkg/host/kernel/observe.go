@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -16,93 +17,163 @@ import (
 	"github.com/woven-cni/woven/pkg/host/device"
 )
 
-// Observe reads the state that a wanted state speaks of.
-func Observe(want State) (State, error) {
-	have := State{Links: map[string]Link{}, Addresses: map[string][]netip.Prefix{}, Sysctls: map[string]string{}}
-	for key := range want.Sysctls {
-		value, exists, err := readSysctl(key)
-		if err != nil {
-			return have, err
-		}
-		if exists {
-			have.Sysctls[key] = value
+// Seen is what the kernel has of links, addresses and routes, whoever made them.
+type Seen struct {
+	Devices []Device
+	Routes  []Route // of the main table
+}
+
+// Device is a link that is there.
+type Device struct {
+	Name      string
+	Index     int
+	MTU       int
+	MAC       net.HardwareAddr
+	Up        bool
+	Addresses []netip.Prefix // all but link-local ones, which the kernel gives by itself
+}
+
+// Device finds a link by its name; nil if there is none.
+func (s Seen) Device(name string) *Device {
+	i := slices.IndexFunc(s.Devices, func(d Device) bool { return d.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &s.Devices[i]
+}
+
+// RoutesOver are the routes over a link, but for those that the kernel makes by itself.
+func (s Seen) RoutesOver(name string) []Route {
+	var out []Route
+	for _, r := range s.Routes {
+		if r.Link == name && r.Protocol != unix.RTPROT_KERNEL {
+			out = append(out, r)
 		}
 	}
-	if forwarding, exists := have.Sysctls[Forwarding6]; exists && forwarding != want.Sysctls[Forwarding6] {
-		learning, err := learningLinks()
-		if err != nil {
-			return have, err
+	return out
+}
+
+// Look reads links, addresses and routes, each in one dump.
+func Look() (Seen, error) {
+	var seen Seen
+	links, err := whole(netlink.LinkList)
+	if err != nil {
+		return seen, fmt.Errorf("listing links: %w", err)
+	}
+	addresses, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
+		return seen, fmt.Errorf("listing addresses: %w", err)
+	}
+	byLink := map[int][]netip.Prefix{}
+	for _, address := range addresses {
+		if p := prefixOf(address.IPNet); p.Addr().IsGlobalUnicast() {
+			byLink[address.LinkIndex] = append(byLink[address.LinkIndex], p)
 		}
-		have.Learning = learning
 	}
 	names := map[int]string{}
-	for name := range want.Links {
-		link, err := netlink.LinkByName(name)
-		if errors.As(err, &netlink.LinkNotFoundError{}) {
-			continue
-		}
-		if err != nil {
-			return have, fmt.Errorf("looking at link %s: %w", name, err)
-		}
+	for _, link := range links {
 		attrs := link.Attrs()
-		names[attrs.Index] = name
-		offloaded, err := device.TxChecksum(name)
-		have.Links[name] = Link{
-			Index: attrs.Index, Up: attrs.Flags&net.FlagUp != 0, MTU: attrs.MTU, SoftChecksum: err == nil && !offloaded,
+		names[attrs.Index] = attrs.Name
+		seen.Devices = append(seen.Devices, Device{
+			Name: attrs.Name, Index: attrs.Index, MTU: attrs.MTU, MAC: attrs.HardwareAddr,
+			Up: attrs.Flags&net.FlagUp != 0, Addresses: byLink[attrs.Index],
+		})
+	}
+	routes, err := whole(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	})
+	if err != nil {
+		return seen, fmt.Errorf("listing routes: %w", err)
+	}
+	for _, route := range routes {
+		if route.Dst != nil && route.Type == unix.RTN_UNICAST {
+			seen.Routes = append(seen.Routes, routeOf(route, names))
 		}
-		if have.Addresses[name], err = Addresses(link); err != nil {
+	}
+	return seen, nil
+}
+
+// dumps is how often a dump is tried that changes of what it lists interrupt.
+const dumps = 5
+
+// whole repeats a dump that was interrupted: what it left out would pass for gone. On a node where links come and go without
+// end, the last is taken as it is, and the events of those changes bring the next look.
+func whole[T any](dump func() ([]T, error)) ([]T, error) {
+	for range dumps {
+		list, err := dump()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return list, err
+		}
+	}
+	list, err := dump()
+	if errors.Is(err, netlink.ErrDumpInterrupted) {
+		err = nil
+	}
+	return list, err
+}
+
+func routeOf(route netlink.Route, names map[int]string) Route {
+	out := Route{
+		Dst: prefixOf(route.Dst), Gateway: addrOf(route.Gw), Link: names[route.LinkIndex], Source: addrOf(route.Src),
+		Metric: route.Priority, Protocol: int(route.Protocol),
+	}
+	if out.Dst.Addr().Is6() && out.Metric == defaultMetric6 {
+		out.Metric = 0
+	}
+	return out
+}
+
+// Observe reads the state that a wanted state speaks of.
+func Observe(want State) (State, error) {
+	seen, err := Look()
+	if err != nil {
+		return State{}, err
+	}
+	return seen.Observe(want)
+}
+
+// Observe reads the rest of the state that a wanted state speaks of.
+func (s Seen) Observe(want State) (State, error) {
+	have := State{Links: map[string]Link{}, Addresses: map[string][]netip.Prefix{}}
+	var err error
+	if have.Sysctls, err = observeSysctls(want.Sysctls); err != nil {
+		return have, err
+	}
+	if forwarding, exists := have.Sysctls[Forwarding6]; exists && forwarding != want.Sysctls[Forwarding6] {
+		if have.Learning, err = learningLinks(); err != nil {
 			return have, err
 		}
 	}
-	var err error
-	if have.Routes, err = routes(names, true); err != nil {
-		return have, err
+	for name := range want.Links {
+		d := s.Device(name)
+		if d == nil {
+			continue
+		}
+		offloaded, err := device.TxChecksum(name)
+		have.Links[name] = Link{Index: d.Index, Up: d.Up, MTU: d.MTU, SoftChecksum: err == nil && !offloaded}
+		have.Addresses[name] = d.Addresses
+	}
+	for _, r := range s.Routes {
+		if _, speaks := want.Links[r.Link]; speaks || r.Protocol == Protocol {
+			have.Routes = append(have.Routes, r)
+		}
 	}
 	have.Netfilter, err = observeNetfilter()
 	return have, err
 }
 
-// Addresses lists a link's addresses but the link-local ones, which the kernel gives by itself.
-func Addresses(link netlink.Link) ([]netip.Prefix, error) {
-	list, err := netlink.AddrList(link, netlink.FAMILY_ALL)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return nil, fmt.Errorf("listing addresses of %s: %w", link.Attrs().Name, err)
-	}
-	var out []netip.Prefix
-	for _, address := range list {
-		if p := prefixOf(address.IPNet); p.Addr().IsGlobalUnicast() {
-			out = append(out, p)
+func observeSysctls(want map[string]string) (map[string]string, error) {
+	have := map[string]string{}
+	for key := range want {
+		value, exists, err := readSysctl(key)
+		if err != nil {
+			return nil, err
+		}
+		if exists {
+			have[key] = value
 		}
 	}
-	return out, nil
-}
-
-// Routes lists the routes of the main table that are ours or that lead over some links, but for those that the kernel
-// makes by itself.
-func Routes(names map[int]string) ([]Route, error) { return routes(names, false) }
-
-func routes(names map[int]string, connected bool) ([]Route, error) {
-	list, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return nil, fmt.Errorf("listing routes: %w", err)
-	}
-	var out []Route
-	for _, route := range list {
-		name, known := names[route.LinkIndex]
-		ours := route.Protocol == Protocol
-		if !known && !ours || route.Protocol == unix.RTPROT_KERNEL && !connected || route.Dst == nil || route.Type != unix.RTN_UNICAST {
-			continue
-		}
-		entry := Route{
-			Dst: prefixOf(route.Dst), Gateway: addrOf(route.Gw), Link: name, Source: addrOf(route.Src),
-			Metric: route.Priority, Protocol: int(route.Protocol),
-		}
-		if entry.Dst.Addr().Is6() && entry.Metric == defaultMetric6 {
-			entry.Metric = 0
-		}
-		out = append(out, entry)
-	}
-	return out, nil
+	return have, nil
 }
 
 // defaultMetric6 is what the kernel gives an IPv6 route without a metric.

@@ -94,9 +94,9 @@ func (s *slaac) hasWayOut() bool {
 
 func (s *slaac) hasAddress() bool {
 	s.Helper()
-	have, err := Addresses(s.link)
+	seen, err := Look()
 	hosttest.Must(s, err)
-	return slices.ContainsFunc(have, func(p netip.Prefix) bool { return s.prefix.Contains(p.Addr()) })
+	return slices.ContainsFunc(seen.Device("uplink").Addresses, func(p netip.Prefix) bool { return s.prefix.Contains(p.Addr()) })
 }
 
 // TestNodeThatForwardsKeepsWhatRoutersAdvertise: a node that has IPv6 by SLAAC has it also after Woven made it forward,

@@ -20,10 +20,29 @@ type State struct {
 	Routes    []Route
 	Sysctls   map[string]string
 	Netfilter Netfilter
+	// KeepRoutes and KeepNetfilter are, in what should be, set as long as not all is known that these follow from: what is
+	// there stays.
+	KeepRoutes, KeepNetfilter bool
 	// Learning are, in what is, the links that take router advertisements as hosts do; see routers.go.
 	Learning []string
 	// TakenOver are, in what should be, the links whose addresses a bridge has taken over. They learn nothing.
 	TakenOver []string
+}
+
+// Merge takes in what another part of the node wants.
+func (s *State) Merge(other State) {
+	if s.Links == nil {
+		s.Links, s.Addresses, s.Sysctls = map[string]Link{}, map[string][]netip.Prefix{}, map[string]string{}
+	}
+	maps.Copy(s.Links, other.Links)
+	maps.Copy(s.Addresses, other.Addresses)
+	maps.Copy(s.Sysctls, other.Sysctls)
+	s.Routes = append(s.Routes, other.Routes...)
+	s.TakenOver = append(s.TakenOver, other.TakenOver...)
+	s.KeepRoutes, s.KeepNetfilter = s.KeepRoutes || other.KeepRoutes, s.KeepNetfilter || other.KeepNetfilter
+	n, o := &s.Netfilter, other.Netfilter
+	n.Sources, n.Cluster, n.Own = append(n.Sources, o.Sources...), append(n.Cluster, o.Cluster...), append(n.Own, o.Own...)
+	n.Databases, n.Doors = append(n.Databases, o.Databases...), append(n.Doors, o.Doors...)
 }
 
 // Link is a network device.
@@ -138,7 +157,9 @@ func Diff(want, have State) Plan {
 	}
 	diffAddresses(&plan, want, have)
 	diffRoutes(&plan, want, have)
-	plan.Netfilter = diffNetfilter(want.Netfilter, have.Netfilter)
+	if !want.KeepNetfilter {
+		plan.Netfilter = diffNetfilter(want.Netfilter, have.Netfilter)
+	}
 	return plan
 }
 
@@ -170,7 +191,7 @@ func diffRoutes(plan *Plan, want, have State) {
 	}
 	for _, route := range have.Routes {
 		// An added route replaces the one of the same destination.
-		if route.Protocol == Protocol && !kept[route.Dst] {
+		if route.Protocol == Protocol && !kept[route.Dst] && !want.KeepRoutes {
 			plan.RoutesDelete = append(plan.RoutesDelete, route)
 		}
 	}

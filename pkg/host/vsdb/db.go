@@ -146,6 +146,21 @@ func (d *DB) Dirty(ctx context.Context, feature string, look func(engine.Dirty))
 	}
 }
 
+// Session counts the sessions begun so far.
+func (d *DB) Session() uint64 { return d.engine.Session() }
+
+// ApplyIn is Apply for rows that follow from what was read in a session, and are none that the next should have: it fails
+// with ovs.ErrOffline or ovs.ErrUnknown when the session is over.
+func (d *DB) ApplyIn(ctx context.Context, session uint64, owner ovs.Owner, want ovs.Desired) error {
+	if d.Session() != session || !d.Connected() {
+		return ErrOffline
+	}
+	if _, err := d.engine.Apply(ctx, owner, want); err != nil {
+		return fmt.Errorf("applying %s to Open vSwitch: %w", owner, err)
+	}
+	return nil
+}
+
 // Apply makes the rows of an owner what want says, in one transaction; with nothing to do it sends nothing. When the
 // session ends meanwhile it goes on with the next: the engine finds out what became of the transaction. What it says has
 // the effect in the cache when it returns without an error. Calls for one owner must not overlap.
