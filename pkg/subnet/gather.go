@@ -18,6 +18,10 @@ import (
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
 	in := In{DefaultVpc: f.config.DefaultVpc, JoinSubnet: f.config.JoinSubnet, Balanced: f.config.EnableLB}
+	// Before, a Subnet would pass for one without pods: for one that may go or move, and its status would say so.
+	if err := f.pools.AwaitSeed(ctx); err != nil {
+		return in, err //nolint:wrapcheck // it says what is waited for
+	}
 	var subnet v1.Subnet
 	if err := r.Get(ctx, key, &subnet); err != nil {
 		return in, client.IgnoreNotFound(err)
@@ -27,13 +31,8 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	if in.InForce, err = f.inForce(ctx, &subnet); err != nil {
 		return in, err
 	}
-	if in.CutOff, err = f.cutOff(ctx, in); err != nil {
-		return in, err
-	}
+	in.CutOff = f.cutOff(in)
 	if subnet.DeletionTimestamp != nil {
-		if err := f.pools.AwaitSeed(ctx); err != nil {
-			return in, err
-		}
 		in.InUse = f.pools.InUse(subnet.Name)
 	}
 	return in, f.judge(ctx, &in)
@@ -72,19 +71,16 @@ type accepted struct {
 }
 
 // cutOff are the owners of addresses whom the spec would cut off: their address would be outside, or their gateway nobody's.
-func (f *feature) cutOff(ctx context.Context, in In) ([]ovs.Owner, error) {
+func (f *feature) cutOff(in In) []ovs.Owner {
 	s, problems := Parse(in.Subnet, in.DefaultVpc)
 	if len(problems.Blocking()) > 0 || in.InForce != nil && in.InForce.CIDRs == s.CIDRs && in.InForce.Gateways == s.Gateways {
-		return nil, nil
-	}
-	if err := f.pools.AwaitSeed(ctx); err != nil {
-		return nil, err //nolint:wrapcheck // it says what is waited for
+		return nil
 	}
 	var gateways ipam.Addrs
 	if in.InForce != nil {
 		gateways = in.InForce.Gateways
 	}
-	return f.pools.CutOff(s.Pool(), gateways), nil
+	return f.pools.CutOff(s.Pool(), gateways)
 }
 
 // judge finds what is in the way of a Subnet, and takes its ranges if nothing is.
