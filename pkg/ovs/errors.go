@@ -69,8 +69,9 @@ func nameWord(table string) string {
 	}
 }
 
-// ErrStale says that the database refused what the engine believes to be right. The engine has replaced its session;
-// apply once more, and if it happens again give up the lease: another writer is at work.
+// ErrStale says that the database refused what the engine believes to be right, also with a session that replaced the one
+// before: another writer is at work. It is tried again with backoff, and told. The lease is kept: whoever had it next would
+// be in the same dispute over the same database.
 type ErrStale struct{ Details string }
 
 func (e *ErrStale) Error() string { return "the database disagrees with our copy of it: " + e.Details }

@@ -192,7 +192,7 @@ func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
 		return fmt.Errorf("making controller %s: %w", f.Name, err)
 	}
 	sources := append([]source.Source{
-		&dirtySource{db: db, feature: f.Name, drifted: &r.drifted},
+		&dirtySource{db: db, feature: f.Name, drifted: &r.drifted, contests: &r.contests},
 		&FeedSource{Feed: &r.stale.again, Enqueue: Queue},
 	}, f.Sources...)
 	if f.For != nil {
@@ -218,6 +218,8 @@ type runner[In any] struct {
 	drifted sync.Map // ctrl.Request -> string: keys whose rows someone else changed, and which rows
 	stale   stale
 	writer  writer
+	// contests are the keys whose rows are changed again and again.
+	contests contests
 }
 
 // Reconcile brings one key's rows to what its objects ask for, with at most one transaction.
@@ -246,6 +248,9 @@ func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	if drifted {
 		r.tellHealed(ctx, req, out)
+	}
+	if disagrees := (*ovs.ErrStale)(nil); errors.As(out.Err, &disagrees) {
+		r.event(ctx, req, reasonContested, disagrees.Error()+"; another writer is at work there")
 	}
 	err = errors.Join(unprepared, r.tell(ctx, &r.writer, req.NamespacedName, in, out))
 	if stale := (*Stale)(nil); errors.As(err, &stale) && r.For != nil {
@@ -282,16 +287,34 @@ func (r *runner[In]) apply(ctx context.Context, req ctrl.Request, want ovs.Desir
 	return out
 }
 
+// reasonContested is the reason of Events about rows that another writer changes again and again.
+const reasonContested = "Contested"
+
 // tellHealed leaves an Event on the object whose rows were changed by another hand and are now put back.
 func (r *runner[In]) tellHealed(ctx context.Context, req ctrl.Request, out Outcome) {
-	if out.Plan.Empty() || out.Err != nil || r.For == nil {
+	if out.Plan.Empty() || out.Err != nil {
+		return
+	}
+	plan := shorten(out.Plan.String())
+	now := time.Now()
+	if n := r.contests.healed(req, now); n > healedAtOnce {
+		r.event(ctx, req, reasonContested, fmt.Sprintf(
+			"another writer changes OVN rows of this object; they were put back %d times, and next time after %s: %s", n, r.contests.pause(req, now), plan))
+		return
+	}
+	r.event(ctx, req, "Healed", "put back OVN rows that were changed by hand: "+plan)
+}
+
+// event leaves an Event on the object of a key, if there is one.
+func (r *runner[In]) event(ctx context.Context, req ctrl.Request, reason, note string) {
+	if r.For == nil {
 		return
 	}
 	obj := r.For.DeepCopyObject().(client.Object)
 	if err := r.client.Get(ctx, req.NamespacedName, obj); err != nil {
 		return // the object went away meanwhile: nobody is left to tell
 	}
-	r.events.Eventf(obj, nil, "Warning", "Healed", "Heal", "put back OVN rows that were changed by hand: %s", shorten(out.Plan.String()))
+	r.events.Eventf(obj, nil, "Warning", reason, "Heal", "%s", Note(note))
 }
 
 // shorten keeps an event's note within the 1,024 bytes of the events API, and readable.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -18,6 +19,8 @@ type dirtySource struct {
 	db      *engine.DB
 	feature string
 	drifted *sync.Map
+	// contests says how long rows that drift wait.
+	contests *contests
 }
 
 // Start implements source.Source.
@@ -30,10 +33,12 @@ func (s *dirtySource) Start(ctx context.Context, queue workqueue.TypedRateLimiti
 				return // the manager stops
 			}
 			req := ctrl.Request{NamespacedName: ParseKey(d.Owner.Key)}
+			var pause time.Duration
 			if d.Cause == engine.CauseDrift {
 				s.drifted.Store(req, d.Details)
+				pause = s.contests.pause(req, time.Now())
 			}
-			queue.Add(req)
+			queue.AddAfter(req, pause)
 		}
 	}()
 	return nil
