@@ -36,7 +36,7 @@ var ladder = [][]string{
 	{"pkg/ovs/internal/plan"},
 	{"pkg/ovs/engine"},
 	{"pkg/reconcile"},
-	{"pkg/meter", "pkg/pool"},
+	{"pkg/meter", "pkg/pool", "pkg/port"},
 	{"pkg/cidr"},
 	{"pkg/nodeaddr", "pkg/vpc"},
 	{"pkg/group", "pkg/subnet"},

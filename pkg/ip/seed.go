@@ -21,6 +21,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -155,18 +156,16 @@ func (s *Seed) without(holders []holder) []holder {
 
 // recordRow takes what the holder's row says. What is in force is in force: no bounds are asked.
 func (s *Seed) recordRow(subnets map[string]subnet.Subnet, h holder) {
-	home, lease, uid := s.committed(h.owner)
-	if lease.IsZero() {
-		return
-	}
-	if _, exists := subnets[home]; !exists {
+	p := s.committed(h.owner)
+	home, exists := subnets[p.Switch.Name]
+	if p.Lease.IsZero() || !exists {
 		return // the rows go with the switch
 	}
-	if err := s.Pools.Reserve(subnets[home].Pool(), h.owner, lease); err != nil {
+	if err := s.Pools.Reserve(home.Pool(), h.owner, p.Lease); err != nil {
 		s.lost(h, err)
 		return
 	}
-	s.Pools.Bind(h.owner, uid)
+	s.Pools.Bind(h.owner, p.UID)
 }
 
 // recordLeaving keeps the addresses of rows whose pods and nodes are gone, until the rows are gone too.
@@ -177,38 +176,35 @@ func (s *Seed) recordLeaving(subnets map[string]subnet.Subnet, holders []holder)
 	}
 	for _, feature := range []string{node.FeatureName, pod.FeatureName} {
 		for _, owner := range s.DB.Owners(feature) {
-			home, lease, _ := s.committed(owner)
-			if _, exists := subnets[home]; alive[owner] || lease.IsZero() || !exists {
+			p := s.committed(owner)
+			home, exists := subnets[p.Switch.Name]
+			if alive[owner] || p.Lease.IsZero() || !exists {
 				continue
 			}
-			if err := s.Pools.Reserve(subnets[home].Pool(), owner, lease); err != nil {
+			if err := s.Pools.Reserve(home.Pool(), owner, p.Lease); err != nil {
 				s.Log.Info("a row that is about to go has another's address", "owner", owner.String(), "why", err.Error())
 			}
 		}
 	}
 }
 
-// committed is what the owner's row says. A row whose addresses and port security differ, or that makes no sense, was
-// edited by hand and says nothing.
-func (s *Seed) committed(owner ovs.Owner) (home string, lease ipam.Lease, uid string) {
+// committed is the port of an owner, as its row says; the zero Port when there is none, or none that makes sense.
+func (s *Seed) committed(owner ovs.Owner) port.Port {
 	for _, row := range s.DB.Owned(owner) {
-		port, ok := row.Model.(*nb.LogicalSwitchPort)
-		if !ok || len(port.Addresses) != 1 {
+		model, ok := row.Model.(*nb.LogicalSwitchPort)
+		if !ok || row.Sym != port.Sym(owner) {
 			continue
 		}
-		home = s.Names.Join
-		if owner.Feature == pod.FeatureName {
-			if home = port.ExternalIDs[pod.SwitchKey]; !slices.Equal(port.Addresses, port.PortSecurity) {
-				continue
-			}
+		p, err := port.Read(model)
+		switch {
+		case err != nil, owner.Feature == pod.FeatureName && p.Security != port.Itself:
+			return port.Port{} // it was edited by hand, and says nothing
+		case owner.Feature == node.FeatureName:
+			p.Switch.Name = s.Names.Join
 		}
-		lease, err := pod.ParseRow(port.Addresses[0])
-		if err != nil {
-			continue
-		}
-		return home, lease, port.ExternalIDs[pod.UIDKey]
+		return p
 	}
-	return "", ipam.Lease{}, ""
+	return port.Port{}
 }
 
 // recordObject takes what the IP object of the holder says, if it speaks of this holder and its subnet can give it.
@@ -224,7 +220,7 @@ func (s *Seed) recordObject(ctx context.Context, subnets map[string]subnet.Subne
 	if spec.PodName != h.object.GetName() || spec.Namespace != h.object.GetNamespace() {
 		return nil
 	}
-	lease, err := pod.ParseLease(spec.IPAddress, spec.MACAddress)
+	lease, err := port.ParseLease(spec.IPAddress, spec.MACAddress)
 	if err != nil || !s.may(h.owner, spec.Subnet) {
 		return nil //nolint:nilerr // it says nothing that could be used
 	}

@@ -11,8 +11,6 @@ func Owner(node string) ovs.Owner { return ovs.Owner{Feature: FeatureName, Key: 
 // PortName is the name of a node's switch port, of its IP object and the iface-id of its ovn0 interface.
 func PortName(node string) string { return "node-" + node }
 
-func port(node string) ovs.Sym { return ovs.Sym("node/" + node + "/port") }
-
 func egressPolicy(node, family string) ovs.Sym {
 	return ovs.Sym("node/" + node + "/egress-policy/" + family)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 	"github.com/woven-cni/woven/pkg/vpc"
@@ -52,11 +53,11 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	if !in.Exists || in.Shortage != nil {
 		return want, shortage(in)
 	}
-	row := want.Add(port(in.Name), &nb.LogicalSwitchPort{
-		Name: PortName(in.Name),
-		// No port security: a node forwards for the outside, with the addresses of the outside.
-		Addresses: []string{subnet.PortAddress(in.Lease)},
-	}).In(ovs.SwitchPorts.Of(subnet.Switch(in.Join.Name)))
+	row := port.Port{
+		Owner: Owner(in.Name), Name: PortName(in.Name), Switch: subnet.PortsOf(in.Join.Name), Lease: in.Lease,
+		// A node forwards for the outside, with the addresses of the outside.
+		Security: port.Anybody,
+	}.AddTo(&want)
 	for _, host := range in.HostAddrs {
 		row.Also(ovs.SetAddresses.Of(vpc.NodeAddresses(in.Join.VPC, subnet.Family(host))).Value(host.String()))
 	}

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/port"
 )
 
 // FeatureName is the Owner.Feature of a Pod's rows.
@@ -17,7 +18,5 @@ func Owner(pod types.NamespacedName) ovs.Owner {
 // PortName is the name of a Pod's switch port, of its IP object and the iface-id of its interface.
 func PortName(pod types.NamespacedName) string { return pod.Name + "." + pod.Namespace }
 
-// Port names the Logical_Switch_Port of a Pod.
-func Port(pod types.NamespacedName) ovs.Sym {
-	return ovs.Sym("pod/" + pod.Namespace + "/" + pod.Name + "/port")
-}
+// Port names the Logical_Switch_Port of a Pod's primary interface.
+func Port(pod types.NamespacedName) ovs.Sym { return port.Sym(Owner(pod)) }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -12,6 +11,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/port"
 )
 
 // Bounds of what a pod may ask for. An annotation can have 256 kB, and reading a list of so many names would cost a
@@ -103,23 +103,6 @@ func Annotated(annotations map[string]string) (home string, lease ipam.Lease, er
 	if home = annotations[v1.AnnotationLogicalSwitch]; len(home)+len(ip)+len(mac) > maxSubnetsText {
 		return "", lease, errors.New("the annotations are too long")
 	}
-	lease, err = ParseLease(ip, mac)
-	return home, lease, err
-}
-
-// ParseLease reads addresses and a MAC as annotations and IP objects have them.
-func ParseLease(addrs, mac string) (lease ipam.Lease, err error) {
-	if lease.Addrs, err = ipam.ParseAddrs(addrs); err != nil {
-		return ipam.Lease{}, fmt.Errorf("reading addresses: %w", err)
-	}
-	if lease.MAC, err = ipam.ParseMAC(mac); err != nil {
-		return ipam.Lease{}, fmt.Errorf("reading a MAC: %w", err)
-	}
-	return lease, nil
-}
-
-// ParseRow reads a lease as rows have it, "MAC v4 v6": what subnet.PortAddress wrote.
-func ParseRow(address string) (ipam.Lease, error) {
-	mac, addrs, _ := strings.Cut(address, " ")
-	return ParseLease(strings.ReplaceAll(addrs, " ", ","), mac)
+	lease, err = port.ParseLease(ip, mac)
+	return home, lease, err //nolint:wrapcheck // it says what could not be read
 }

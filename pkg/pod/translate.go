@@ -7,7 +7,7 @@ import (
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/ovs"
-	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -34,44 +34,26 @@ type In struct {
 	Problems reconcile.Problems
 }
 
-// Keys of the row's external_ids.
-const (
-	// SwitchKey is which subnet the addresses are from, as Kube-OVN's rows have it.
-	SwitchKey = "ls"
-	// UIDKey is the UID of the pod that has them: another pod of the name may want others.
-	UIDKey = "uid"
-)
-
-// requestedChassis is the option that binds a port to a node (ovn-nb(5)): an interface with the port's name on another
-// node, which a pod that was deleted by force may have left there, is not taken for the pod's. northd takes in the change
-// of a port's options incrementally, and a port that is bound already stays bound.
-const requestedChassis = "requested-chassis"
-
-// Translate makes the row of one Pod.
+// Translate makes the rows of one Pod.
 func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
-	if !in.Attached || in.Over || in.Lease.IsZero() {
-		return want, in.Problems
-	}
-	addresses := []string{subnet.PortAddress(in.Lease)}
-	port := want.Add(Port(in.Key), &nb.LogicalSwitchPort{
-		Name:        PortName(in.Key),
-		ExternalIDs: map[string]string{SwitchKey: in.Subnet.Name, UIDKey: string(in.Pod.UID)},
-		Addresses:   addresses,
-		// A pod sends only as itself.
-		PortSecurity: addresses,
-		Options:      in.options(),
-	}).In(ovs.SwitchPorts.Of(subnet.Switch(in.Subnet.Name)))
-	for _, name := range in.Groups {
-		port.Also(ovs.GroupPorts.Of(group.Sym(name)).This())
+	for _, p := range in.ports() {
+		p.AddTo(&want)
 	}
 	return want, in.Problems
 }
 
-// options bind the port to the pod's node, by its name in the southbound database, as soon as it has one.
-func (in In) options() map[string]string {
-	if in.Pod.Spec.NodeName == "" {
+// ports are the interfaces of the Pod in OVN: none while it has no addresses, and the primary one afterwards.
+func (in In) ports() []port.Port {
+	if !in.Attached || in.Over || in.Lease.IsZero() {
 		return nil
 	}
-	return map[string]string{requestedChassis: in.Pod.Spec.NodeName}
+	primary := port.Port{
+		Owner: Owner(in.Key), Name: PortName(in.Key), Switch: subnet.PortsOf(in.Subnet.Name), Lease: in.Lease,
+		Security: port.Itself, UID: string(in.Pod.UID), Node: in.Pod.Spec.NodeName,
+	}
+	for _, name := range in.Groups {
+		primary.Groups = append(primary.Groups, group.Sym(name))
+	}
+	return []port.Port{primary}
 }

@@ -212,17 +212,6 @@ func (s Subnet) routerMAC() ipam.MAC {
 	return ipam.MAC(append([]byte{0x0e}, sum[:5]...))
 }
 
-// PortAddress is a lease as OVN writes it: "MAC v4 v6" (ovn-nb(5), Logical_Switch_Port.addresses).
-func PortAddress(l ipam.Lease) string {
-	parts := []string{l.MAC.String()}
-	for _, a := range []netip.Addr{l.V4, l.V6} {
-		if a.IsValid() {
-			parts = append(parts, a.String())
-		}
-	}
-	return strings.Join(parts, " ")
-}
-
 // Family is "v4" or "v6": the last part of the names of rows that exist once a family.
 func Family(a netip.Addr) string {
 	if a.Is4() {
