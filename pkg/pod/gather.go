@@ -64,7 +64,11 @@ func (f *feature) lease(ctx context.Context, in *In) error {
 	if in.Subnet, in.Untold, err = f.home(ctx, home); err != nil {
 		return err
 	}
-	if in.Untold && f.Pools.WaitFor(owner, pool.Subnet(home)) {
+	if !in.Untold {
+		f.Pools.WaitOnly(owner) // nothing
+		return nil
+	}
+	if f.Pools.WaitFor(owner, pool.Subnet(home)) {
 		// The pod is told as soon as the subnet is in force: perhaps it is since the look at it.
 		in.Subnet, in.Untold, err = f.home(ctx, home)
 	}
