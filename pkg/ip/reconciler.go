@@ -26,15 +26,16 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
 // workers bound how many writes of IP objects are under way: they come after what pods wait for.
 const workers = 4
 
-// Register adds the controller of IP objects to mgr. A key is a pod's name, or a node's, which has no namespace.
+// Register adds the controller of IP objects to mgr. Its keys are the owners of addresses.
 func Register(mgr manager.Manager, pools *pool.Pools) error {
 	warm := true
-	c, err := controller.New("ip", mgr, controller.Options{
+	c, err := controller.NewTyped("ip", mgr, controller.TypedOptions[ovs.Owner]{
 		Reconciler:              &reconciler{client: mgr.GetClient(), pools: pools},
 		MaxConcurrentReconciles: workers,
 		EnableWarmup:            &warm,
@@ -42,11 +43,13 @@ func Register(mgr manager.Manager, pools *pool.Pools) error {
 	if err != nil {
 		return fmt.Errorf("making controller ip: %w", err)
 	}
-	self := &handler.EnqueueRequestForObject{}
-	for _, s := range []source.Source{
-		source.Kind[client.Object](mgr.GetCache(), &corev1.Pod{}, self, changed),
-		source.Kind[client.Object](mgr.GetCache(), &corev1.Node{}, self, changed),
-		source.Kind[client.Object](mgr.GetCache(), &v1.IP{}, handler.EnqueueRequestsFromMapFunc(holderOf)),
+	owners := handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, obj client.Object) []ovs.Owner {
+		return []ovs.Owner{ownerOf(obj)}
+	})
+	for _, s := range []source.TypedSource[ovs.Owner]{
+		source.TypedKind[client.Object](mgr.GetCache(), &corev1.Pod{}, owners, changed),
+		source.TypedKind[client.Object](mgr.GetCache(), &corev1.Node{}, owners, changed),
+		source.TypedKind[client.Object](mgr.GetCache(), &v1.IP{}, owners),
 	} {
 		if err := c.Watch(s); err != nil {
 			return fmt.Errorf("watching for controller ip: %w", err)
@@ -69,10 +72,16 @@ var changed = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	return before.Spec.NodeName != after.Spec.NodeName || pod.Attached(before) != pod.Attached(after)
 }}
 
-// holderOf is the pod or node that an IP object speaks of.
-func holderOf(_ context.Context, obj client.Object) []ctrl.Request {
-	spec := &obj.(*v1.IP).Spec
-	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: spec.Namespace, Name: spec.PodName}}}
+// ownerOf is the owner that a pod or node is, or that an IP object speaks of: one that names no namespace speaks of a node.
+func ownerOf(obj client.Object) ovs.Owner {
+	key := client.ObjectKeyFromObject(obj)
+	if ip, ok := obj.(*v1.IP); ok {
+		key = types.NamespacedName{Namespace: ip.Spec.Namespace, Name: ip.Spec.PodName}
+	}
+	if key.Namespace == "" {
+		return node.Owner(key.Name)
+	}
+	return pod.Owner(key)
 }
 
 type reconciler struct {
@@ -80,16 +89,16 @@ type reconciler struct {
 	pools  *pool.Pools
 }
 
-// Reconcile makes the IP object of one pod or node what it holds.
-func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+// Reconcile makes the IP object of one owner what the owner holds.
+func (r *reconciler) Reconcile(ctx context.Context, owner ovs.Owner) (ctrl.Result, error) {
 	if err := r.pools.AwaitSeed(ctx); err != nil {
-		return ctrl.Result{}, fmt.Errorf("keeping the record of %s: %w", req, err)
+		return ctrl.Result{}, fmt.Errorf("keeping the record of %s: %w", owner, err)
 	}
-	want, err := r.want(ctx, req.NamespacedName)
+	want, err := r.want(ctx, owner)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	name := portName(req.NamespacedName)
+	name := portName(owner)
 	var have v1.IP
 	err = r.client.Get(ctx, types.NamespacedName{Name: name}, &have)
 	switch {
@@ -104,7 +113,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case want == nil:
 		return ctrl.Result{}, client.IgnoreNotFound(r.client.Delete(ctx, &have))
 	default:
-		if !isRecord(&have) && (have.Labels[v1.LabelIPReserved] == "true" || r.pools.Kept(ownerOf(req.NamespacedName))) {
+		if !isRecord(&have) && (have.Labels[v1.LabelIPReserved] == "true" || r.pools.Kept(owner)) {
 			want.Labels[v1.LabelIPReserved] = "true"
 		}
 		return ctrl.Result{}, update(ctx, r.client, &have, want)
@@ -128,15 +137,15 @@ func update(ctx context.Context, c client.Client, have, want *v1.IP) error {
 	return nil
 }
 
-// want is the record that a pod or node should have, or nil. A pod has one from when it is scheduled, so that one write
-// tells all.
-func (r *reconciler) want(ctx context.Context, key types.NamespacedName) (*v1.IP, error) {
-	if key.Namespace == "" {
+// want is the record that an owner should have, or nil. A pod has one from when it is scheduled, so that one write tells all.
+func (r *reconciler) want(ctx context.Context, owner ovs.Owner) (*v1.IP, error) {
+	key := reconcile.ParseKey(owner.Key)
+	if owner.Feature == node.FeatureName {
 		var n corev1.Node
 		if err := r.client.Get(ctx, key, &n); err != nil {
 			return nil, client.IgnoreNotFound(err)
 		}
-		return r.record(nodeHolder(&n), n.Name), nil
+		return r.record(holderOf(&n), n.Name), nil
 	}
 	var p corev1.Pod
 	if err := r.client.Get(ctx, key, &p); err != nil {
@@ -145,7 +154,7 @@ func (r *reconciler) want(ctx context.Context, key types.NamespacedName) (*v1.IP
 	if p.Spec.NodeName == "" || !pod.Attached(&p) {
 		return nil, nil
 	}
-	return r.record(podHolder(&p), p.Spec.NodeName), nil
+	return r.record(holderOf(&p), p.Spec.NodeName), nil
 }
 
 // record is what a holder has, or nil. It is read from the pools, which the rows follow; annotations can be forged.
@@ -156,7 +165,7 @@ func (r *reconciler) record(h holder, nodeName string) *v1.IP {
 	}
 	ip := &v1.IP{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: h.port,
+			Name: portName(h.owner),
 			Labels: fitting(map[string]string{
 				home: "", v1.LabelSubnet: home, v1.LabelNodeName: nodeName, v1.LabelIPReserved: "false",
 			}),
@@ -189,20 +198,12 @@ func fitting(labels map[string]string) map[string]string {
 	return labels
 }
 
-// ownerOf is the owner of a pod's addresses, or of a node's, whose key has no namespace.
-func ownerOf(key types.NamespacedName) ovs.Owner {
-	if key.Namespace == "" {
-		return node.Owner(key.Name)
+// portName is the name of an owner's port, and of its IP object.
+func portName(owner ovs.Owner) string {
+	if owner.Feature == node.FeatureName {
+		return node.PortName(owner.Key)
 	}
-	return pod.Owner(key)
-}
-
-// portName is the name of a pod's port, or of a node's, and of its IP object.
-func portName(key types.NamespacedName) string {
-	if key.Namespace == "" {
-		return node.PortName(key.Name)
-	}
-	return pod.PortName(key)
+	return pod.PortName(reconcile.ParseKey(owner.Key))
 }
 
 // ignoreExists lets a record that is there already, and not in the cache yet, be found by its own event.

@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
@@ -69,41 +68,41 @@ func TestReconcile(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "web-0.shop", Labels: map[string]string{v1.LabelIPReserved: "false"}},
 		Spec:       v1.IPSpec{PodName: "web-0", Namespace: "shop", Subnet: "ovn-default", V4IPAddress: "10.16.0.4"},
 	}
-	podKey := types.NamespacedName{Namespace: "shop", Name: "web-0"}
+	webPod := pod.Owner(types.NamespacedName{Namespace: "shop", Name: "web-0"})
 	for name, tc := range map[string]struct {
 		objects []client.Object
 		nothing bool // the pod or node holds nothing
-		key     types.NamespacedName
+		owner   ovs.Owner
 		record  string
 		// want is the IPv4 address of the record; "" when there should be none.
 		want   string
 		labels map[string]string
 	}{
 		"a pod": {
-			objects: []client.Object{newPod(nil)}, key: podKey, record: "web-0.shop", want: "10.16.0.5",
+			objects: []client.Object{newPod(nil)}, owner: webPod, record: "web-0.shop", want: "10.16.0.5",
 			labels: map[string]string{"ovn-default": "", v1.LabelSubnet: "ovn-default", v1.LabelNodeName: "n1", v1.LabelIPReserved: "false"},
 		},
 		"a node": {
 			objects: []client.Object{&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Annotations: forged}}},
-			key:     types.NamespacedName{Name: "n1"}, record: "node-n1", want: "10.16.0.5",
+			owner:   node.Owner("n1"), record: "node-n1", want: "10.16.0.5",
 		},
 		"a pod that holds nothing, whatever it says": {
-			objects: []client.Object{newPod(nil)}, nothing: true, key: podKey, record: "web-0.shop",
+			objects: []client.Object{newPod(nil)}, nothing: true, owner: webPod, record: "web-0.shop",
 		},
 		"a pod not scheduled yet": {
-			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Spec.NodeName = "" })}, key: podKey, record: "web-0.shop",
+			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Spec.NodeName = "" })}, owner: webPod, record: "web-0.shop",
 		},
 		"a pod that has ended": {
 			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), old},
-			key:     podKey, record: "web-0.shop",
+			owner:   webPod, record: "web-0.shop",
 		},
-		"a pod that is gone": {objects: []client.Object{old}, key: podKey, record: "web-0.shop"},
+		"a pod that is gone": {objects: []client.Object{old}, owner: webPod, record: "web-0.shop"},
 		"a pod that moved": {
 			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Spec.NodeName = "n2" }), old},
-			key:     podKey, record: "web-0.shop", want: "10.16.0.5", labels: map[string]string{v1.LabelNodeName: "n2"},
+			owner:   webPod, record: "web-0.shop", want: "10.16.0.5", labels: map[string]string{v1.LabelNodeName: "n2"},
 		},
 		"reserved, and its pod comes": {
-			objects: []client.Object{newPod(nil), reserved()}, key: podKey, record: "web-0.shop", want: "10.16.0.5",
+			objects: []client.Object{newPod(nil), reserved()}, owner: webPod, record: "web-0.shop", want: "10.16.0.5",
 			labels: map[string]string{v1.LabelIPReserved: "true", "team": "red", v1.LabelSubnet: "ovn-default"},
 		},
 	} {
@@ -112,13 +111,10 @@ func TestReconcile(t *testing.T) {
 			cluster.Load(tc.objects...)
 			r := &reconciler{client: cluster, pools: holding(t)}
 			if !tc.nothing {
-				r.pools = holding(t, pod.Owner(tc.key))
-				if tc.key.Namespace == "" {
-					r.pools = holding(t, node.Owner(tc.key.Name))
-				}
+				r.pools = holding(t, tc.owner)
 			}
 			for range 2 { // the second time finds all done
-				if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: tc.key}); err != nil {
+				if _, err := r.Reconcile(t.Context(), tc.owner); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -143,7 +139,7 @@ func TestReservedRecordOutlivesItsPod(t *testing.T) {
 	cluster := reconciletest.NewCluster(t)
 	cluster.Load(reserved())
 	r := &reconciler{client: cluster, pools: holding(t)}
-	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "web-0"}}); err != nil {
+	if _, err := r.Reconcile(t.Context(), pod.Owner(types.NamespacedName{Namespace: "shop", Name: "web-0"})); err != nil {
 		t.Fatal(err)
 	}
 	if err := cluster.Get(t.Context(), types.NamespacedName{Name: "web-0.shop"}, &v1.IP{}); err != nil {

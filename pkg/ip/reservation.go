@@ -193,10 +193,8 @@ type wish struct {
 // parseWish reads an IP object. The error completes "the address is not reserved: …".
 func parseWish(ip *v1.IP) (wish, error) {
 	spec := &ip.Spec
-	w := wish{subnet: spec.Subnet, request: pool.Request{Owner: keeper(ip.Name)}}
-	key := types.NamespacedName{Namespace: spec.Namespace, Name: spec.PodName}
-	w.port = ownerOf(key)
-	if name := portName(key); key.Name == "" || ip.Name != name {
+	w := wish{port: ownerOf(ip), subnet: spec.Subnet, request: pool.Request{Owner: keeper(ip.Name)}}
+	if name := portName(w.port); spec.PodName == "" || ip.Name != name {
 		return w, fmt.Errorf("the IP of port %s must have the name %s", name, name)
 	}
 	if w.subnet == "" {

@@ -48,18 +48,9 @@ type holder struct {
 	object client.Object
 	// owner is whose the row and the addresses are.
 	owner ovs.Owner
-	// port is the name of the switch port and of the IP object.
-	port string
 }
 
-func podHolder(p *corev1.Pod) holder {
-	key := client.ObjectKeyFromObject(p)
-	return holder{object: p, owner: pod.Owner(key), port: pod.PortName(key)}
-}
-
-func nodeHolder(n *corev1.Node) holder {
-	return holder{object: n, owner: node.Owner(n.Name), port: node.PortName(n.Name)}
-}
+func holderOf(obj client.Object) holder { return holder{obj, ownerOf(obj)} }
 
 // Start implements manager.Runnable.
 func (s *Seed) Start(ctx context.Context) error {
@@ -135,11 +126,11 @@ func (s *Seed) holders(ctx context.Context) ([]holder, error) {
 	})
 	out := make([]holder, 0, len(nodes.Items)+len(pods.Items))
 	for i := range nodes.Items {
-		out = append(out, nodeHolder(&nodes.Items[i]))
+		out = append(out, holderOf(&nodes.Items[i]))
 	}
 	for i := range pods.Items {
 		if pod.Attached(&pods.Items[i]) {
-			out = append(out, podHolder(&pods.Items[i]))
+			out = append(out, holderOf(&pods.Items[i]))
 		}
 	}
 	return out, nil
@@ -210,14 +201,14 @@ func (s *Seed) committed(owner ovs.Owner) port.Port {
 // recordObject takes what the IP object of the holder says, if it speaks of this holder and its subnet can give it.
 func (s *Seed) recordObject(ctx context.Context, subnets map[string]subnet.Subnet, h holder) error {
 	var object v1.IP
-	if err := s.Reader.Get(ctx, types.NamespacedName{Name: h.port}, &object); err != nil {
+	if err := s.Reader.Get(ctx, types.NamespacedName{Name: portName(h.owner)}, &object); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			return nil
 		}
-		return fmt.Errorf("reading IP %s: %w", h.port, err)
+		return fmt.Errorf("reading IP %s: %w", portName(h.owner), err)
 	}
 	spec := &object.Spec
-	if spec.PodName != h.object.GetName() || spec.Namespace != h.object.GetNamespace() {
+	if ownerOf(&object) != h.owner {
 		return nil
 	}
 	lease, err := port.ParseLease(spec.IPAddress, spec.MACAddress)
