@@ -1,11 +1,9 @@
 package host
 
 import (
-	"fmt"
 	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,51 +41,13 @@ func ParseNode(obj *corev1.Node) Node {
 			node.InternalIPs = append(node.InternalIPs, ip)
 		}
 	}
-	if obj.Annotations[kubeovnv1.AnnotationAllocated] != "true" {
-		return node
-	}
-	join, err := parseJoin(obj.Annotations)
-	if err != nil {
+	switch answer, err := kubeovnv1.DecodeAllocation(obj.Annotations, kubeovnv1.Provider); {
+	case err != nil:
 		node.Unreadable = err.Error()
-		return node
+	case answer != nil:
+		node.Join = &Join{MAC: answer.MAC, Addresses: answer.Prefixes(), Gateways: answer.Gateways}
 	}
-	node.Join = join
 	return node
-}
-
-func parseJoin(annotations map[string]string) (*Join, error) {
-	mac, err := net.ParseMAC(annotations[kubeovnv1.AnnotationMACAddress])
-	if err != nil {
-		return nil, fmt.Errorf("annotation %s: %w", kubeovnv1.AnnotationMACAddress, err)
-	}
-	join := &Join{MAC: mac}
-	var cidrs []netip.Prefix
-	for _, text := range list(annotations[kubeovnv1.AnnotationCIDR]) {
-		cidr, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("annotation %s: %w", kubeovnv1.AnnotationCIDR, err)
-		}
-		cidrs = append(cidrs, cidr)
-	}
-	for _, text := range list(annotations[kubeovnv1.AnnotationIPAddress]) {
-		address, err := netip.ParseAddr(text)
-		if err != nil {
-			return nil, fmt.Errorf("annotation %s: %w", kubeovnv1.AnnotationIPAddress, err)
-		}
-		bits := address.BitLen()
-		if i := slices.IndexFunc(cidrs, func(p netip.Prefix) bool { return p.Contains(address) }); i >= 0 {
-			bits = cidrs[i].Bits()
-		}
-		join.Addresses = append(join.Addresses, netip.PrefixFrom(address, bits))
-	}
-	for _, text := range list(annotations[kubeovnv1.AnnotationGateway]) {
-		gateway, err := netip.ParseAddr(text)
-		if err != nil {
-			return nil, fmt.Errorf("annotation %s: %w", kubeovnv1.AnnotationGateway, err)
-		}
-		join.Gateways = append(join.Gateways, gateway)
-	}
-	return join, nil
 }
 
 func list(text string) []string {

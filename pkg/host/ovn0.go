@@ -3,6 +3,7 @@ package host
 import (
 	"net/netip"
 
+	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
 	"github.com/woven-cni/woven/pkg/ovs"
@@ -48,7 +49,7 @@ func translateNodePort(in Input) (Desired, []Problem) {
 		var rows ovs.Desired
 		in.Switch.addPort(&rows, &vswitch.Interface{
 			Name: kernel.NodeInterface, Type: "internal", MAC: &mac, MTURequest: &mtu,
-			ExternalIDs: map[string]string{"iface-id": "node-" + in.Config.NodeName, "vendor": vsdb.Vendor},
+			ExternalIDs: map[string]string{"iface-id": kubeovnv1.PortNameOfNode(in.Config.NodeName), "vendor": vsdb.Vendor},
 		}, ovs.FoundRow(bridge.UUID))
 		want.Rows = []OwnedRows{{ownerOf("port/" + kernel.NodeInterface), rows}}
 	}

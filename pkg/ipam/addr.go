@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,9 @@ type Addrs struct{ V4, V6 netip.Addr }
 // String is the text of annotations and specs: "v4", "v6", "v4,v6" or "".
 func (a Addrs) String() string { return join(text(a.V4), text(a.V6)) }
 
+// List is those that are there, IPv4 first.
+func (a Addrs) List() []netip.Addr { return valid(a.V4, a.V6) }
+
 // IsZero tells whether there is no address at all.
 func (a Addrs) IsZero() bool { return a == Addrs{} }
 
@@ -21,6 +25,13 @@ type Prefixes struct{ V4, V6 netip.Prefix }
 
 // String is the text of annotations and specs: "v4", "v6", "v4,v6" or "".
 func (p Prefixes) String() string { return join(text(p.V4), text(p.V6)) }
+
+// List is those that are there, IPv4 first.
+func (p Prefixes) List() []netip.Prefix { return valid(p.V4, p.V6) }
+
+func valid[T interface{ IsValid() bool }](both ...T) []T {
+	return slices.DeleteFunc(both, func(v T) bool { return !v.IsValid() })
+}
 
 // IsZero tells whether there is no prefix at all.
 func (p Prefixes) IsZero() bool { return p == Prefixes{} }

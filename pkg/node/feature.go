@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -159,13 +160,11 @@ func annotate(in In, node *corev1.Node) {
 	if node.Annotations == nil {
 		node.Annotations = map[string]string{}
 	}
-	node.Annotations[v1.AnnotationAllocated] = "true"
-	node.Annotations[v1.AnnotationIPAddress] = in.Lease.Addrs.String()
-	node.Annotations[v1.AnnotationMACAddress] = in.Lease.MAC.String()
-	node.Annotations[v1.AnnotationCIDR] = in.Join.CIDRs.String()
-	node.Annotations[v1.AnnotationGateway] = in.Join.Gateways.String()
-	node.Annotations[v1.AnnotationLogicalSwitch] = in.Join.Name
-	node.Annotations[v1.AnnotationPortName] = PortName(node.Name)
+	answer := v1.Allocation{
+		Subnet: in.Join.Name, Port: PortName(node.Name), MAC: in.Lease.MAC[:], Addresses: in.Lease.Addrs.List(),
+		CIDRs: in.Join.CIDRs.List(), Gateways: in.Join.Gateways.List(),
+	}
+	maps.Copy(node.Annotations, answer.Annotations(v1.Provider))
 }
 
 // tell has those who read the accepted addresses of nodes look again when they are others than before.

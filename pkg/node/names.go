@@ -1,6 +1,9 @@
 package node
 
-import "github.com/woven-cni/woven/pkg/ovs"
+import (
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ovs"
+)
 
 // FeatureName is the Owner.Feature of a Node's rows.
 const FeatureName = "node"
@@ -9,7 +12,7 @@ const FeatureName = "node"
 func Owner(node string) ovs.Owner { return ovs.Owner{Feature: FeatureName, Key: node} }
 
 // PortName is the name of a node's switch port, of its IP object and the iface-id of its ovn0 interface.
-func PortName(node string) string { return "node-" + node }
+func PortName(node string) string { return v1.PortNameOfNode(node) }
 
 func egressPolicy(node, family string) ovs.Sym {
 	return ovs.Sym("node/" + node + "/egress-policy/" + family)

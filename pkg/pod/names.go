@@ -3,6 +3,7 @@ package pod
 import (
 	"k8s.io/apimachinery/pkg/types"
 
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/port"
 )
@@ -16,7 +17,9 @@ func Owner(pod types.NamespacedName) ovs.Owner {
 }
 
 // PortName is the name of a Pod's switch port, of its IP object and the iface-id of its interface.
-func PortName(pod types.NamespacedName) string { return pod.Name + "." + pod.Namespace }
+func PortName(pod types.NamespacedName) string {
+	return v1.PortNameOfPod(pod.Namespace, pod.Name, v1.Provider)
+}
 
 // Port names the Logical_Switch_Port of a Pod's primary interface.
 func Port(pod types.NamespacedName) ovs.Sym { return port.Sym(Owner(pod)) }

@@ -93,18 +93,11 @@ func (f *feature) annotate(ctx context.Context, in In) error {
 
 // annotations are the answer, v1.AnswerAnnotations.
 func (in In) annotations() map[string]string {
-	out := map[string]string{
-		v1.AnnotationAllocated:     "true",
-		v1.AnnotationAllocatedUID:  string(in.Pod.UID),
-		v1.AnnotationRouted:        "true",
-		v1.AnnotationIPAddress:     in.Lease.Addrs.String(),
-		v1.AnnotationMACAddress:    in.Lease.MAC.String(),
-		v1.AnnotationLogicalSwitch: in.Subnet.Name,
+	answer := v1.Allocation{
+		For: in.Pod.UID, Subnet: in.Subnet.Name, MAC: in.Lease.MAC[:], Addresses: in.Lease.Addrs.List(),
 	}
 	if !in.Untold {
-		out[v1.AnnotationCIDR] = in.Subnet.CIDRs.String()
-		out[v1.AnnotationGateway] = in.Subnet.Gateways.String()
-		out[v1.AnnotationLogicalRouter] = in.Subnet.VPC
+		answer.Router, answer.CIDRs, answer.Gateways = in.Subnet.VPC, in.Subnet.CIDRs.List(), in.Subnet.Gateways.List()
 	}
-	return out
+	return answer.Annotations(v1.Provider)
 }

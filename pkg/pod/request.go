@@ -93,8 +93,7 @@ func Contradicts(pod *corev1.Pod, home string, lease ipam.Lease) bool {
 
 // Answered says whether the annotations of a pod are our answer for this very pod, and not a copy of another's.
 func Answered(pod *corev1.Pod) bool {
-	a := pod.Annotations
-	return a[v1.AnnotationAllocated] == "true" && a[v1.AnnotationAllocatedUID] == string(pod.UID) && pod.UID != ""
+	return pod.UID != "" && v1.AllocatedFor(pod.Annotations, v1.Provider) == pod.UID
 }
 
 // Annotated is what the annotations of a pod or a node say of its addresses, whoever wrote them.

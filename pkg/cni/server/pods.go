@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -47,7 +46,7 @@ type Pod struct {
 }
 
 // Port is the name of the pod's switch port, and what OVN finds its interface by.
-func (p *Pod) Port() string { return p.Name + "." + p.Namespace }
+func (p *Pod) Port() string { return kubeovnv1.PortNameOfPod(p.Namespace, p.Name, kubeovnv1.Provider) }
 
 // Pods are the pods of this node, fed by a watch. Whoever needs one waits on the watch.
 type Pods struct {
@@ -78,7 +77,7 @@ func newPod(obj *corev1.Pod) *Pod {
 		pod.UID = hash
 	}
 	// Annotations can be copied from another pod, but nobody knows a pod's UID before the pod exists.
-	if obj.Annotations[kubeovnv1.AnnotationAllocatedUID] == pod.Object {
+	if kubeovnv1.AllocatedFor(obj.Annotations, kubeovnv1.Provider) == obj.UID {
 		pod.Network, pod.Problem = parseNetwork(obj.Annotations)
 	}
 	return pod
@@ -175,54 +174,13 @@ func lacking(pod *Pod, key, uid string) string {
 
 // parseNetwork reads the controller's answer; nil if there is none yet.
 func parseNetwork(annotations map[string]string) (*Network, error) {
-	if annotations[kubeovnv1.AnnotationAllocated] != "true" {
-		return nil, nil
+	answer, err := kubeovnv1.DecodeAllocation(annotations, kubeovnv1.Provider)
+	if err != nil || answer == nil {
+		return nil, err //nolint:wrapcheck // it names the annotation
 	}
-	mac, err := net.ParseMAC(annotations[kubeovnv1.AnnotationMACAddress])
-	if err != nil {
-		return nil, fmt.Errorf("annotation %s: %w", kubeovnv1.AnnotationMACAddress, err)
-	}
-	out := &Network{Subnet: annotations[kubeovnv1.AnnotationLogicalSwitch], MAC: mac}
-	cidrs, err := parseList(annotations, kubeovnv1.AnnotationCIDR, netip.ParsePrefix)
-	if err != nil {
-		return nil, err
-	}
-	addresses, err := parseList(annotations, kubeovnv1.AnnotationIPAddress, netip.ParseAddr)
-	if err != nil {
-		return nil, err
-	}
-	for _, address := range addresses {
-		bits := address.BitLen()
-		for _, cidr := range cidrs {
-			if cidr.Contains(address) {
-				bits = cidr.Bits()
-			}
-		}
-		out.Addresses = append(out.Addresses, netip.PrefixFrom(address, bits))
-	}
-	if len(out.Addresses) == 0 {
-		return nil, fmt.Errorf("annotation %s is empty", kubeovnv1.AnnotationIPAddress)
-	}
-	if out.Gateways, err = parseList(annotations, kubeovnv1.AnnotationGateway, netip.ParseAddr); err != nil {
-		return nil, err
-	}
+	out := &Network{Subnet: answer.Subnet, MAC: answer.MAC, Addresses: answer.Prefixes(), Gateways: answer.Gateways}
 	out.Routes, err = parseRoutes(annotations[kubeovnv1.AnnotationRoutes], out)
 	return out, err
-}
-
-func parseList[T any](annotations map[string]string, key string, parse func(string) (T, error)) ([]T, error) {
-	var out []T
-	for text := range strings.SplitSeq(annotations[key], ",") {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
-		}
-		value, err := parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("annotation %s: %w", key, err)
-		}
-		out = append(out, value)
-	}
-	return out, nil
 }
 
 // parseRoutes makes the pod's routes: a default route by each gateway of a family that the pod has, and what the
