@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 )
@@ -75,6 +76,13 @@ func (s *Subnet) Owner(a netip.Addr) (string, bool) {
 	}
 	owner, ok := s.v6.owners[a]
 	return owner, ok
+}
+
+// Owners is everybody, in order, who has an address.
+func (s *Subnet) Owners() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.leases))
 }
 
 // CutOff is the owners, in order, who would be cut off by other bounds: their address would be outside them or somebody

@@ -85,14 +85,13 @@ func (p *Pools) Get(subnet string) *ipam.Subnet { return p.subnets.Get(subnet) }
 // Changed is the source of the names of Subnets whose usage is another than before.
 func (p *Pools) Changed() *reconcile.Feed { return &p.changed }
 
-// InUse is how many owners have addresses of a Subnet.
-func (p *Pools) InUse(subnet string) int {
+// Users are the owners, in order, who have addresses of a Subnet.
+func (p *Pools) Users(subnet string) []ovs.Owner {
 	pool := p.subnets.Get(subnet)
 	if pool == nil {
-		return 0
+		return nil
 	}
-	v4, v6 := pool.Usage()
-	return int(max(v4.Using, v6.Using))
+	return parseOwners(pool.Owners())
 }
 
 // CutOff are the owners, in order, of addresses of a Subnet whom another spec would cut off; told are the gateways that they

@@ -216,7 +216,7 @@ func TestAnOwnerIsOnOneSubnetAtATime(t *testing.T) {
 	pools, old, next := pool.New(), spec(t, "old", oneAddress), spec(t, "new", "10.21.0.0/24")
 	allocate(t, pools, old, pool.Request{Owner: pod("a")})
 	allocate(t, pools, next, pool.Request{Owner: pod("a")})
-	if n := pools.InUse("old"); n != 0 {
+	if n := len(pools.Users("old")); n != 0 {
 		t.Errorf("%d addresses of the old subnet are still in use", n)
 	}
 	allocate(t, pools, old, pool.Request{Owner: pod("b")})

@@ -46,8 +46,8 @@ func TestReservedAddressIsItsOwners(t *testing.T) {
 		t.Errorf("the end of the reservation costs the pod its address: it has %s", held.Addrs)
 	}
 	pools.Release(pod("web-0"))
-	if !slices.Equal(*owners, []string{"shop/other"}) || pools.InUse("web") != 0 {
-		t.Errorf("woken: %v, want shop/other; %d are in use", *owners, pools.InUse("web"))
+	if !slices.Equal(*owners, []string{"shop/other"}) || len(pools.Users("web")) != 0 {
+		t.Errorf("woken: %v, want shop/other; %v are in use", *owners, pools.Users("web"))
 	}
 }
 

@@ -64,7 +64,8 @@ func (f Feature[In]) Tell(ctx context.Context, c client.Client, key types.Namesp
 // would write it all a second time.
 type writer struct {
 	client  client.Client
-	written sync.Map // types.NamespacedName -> string
+	events  recorder.EventRecorder // nil tells nobody
+	written sync.Map               // types.NamespacedName -> string
 }
 
 // write has an object written by do, which gets the version that was written last and returns the one it has now.
@@ -87,7 +88,7 @@ func (f Feature[In]) prepare(ctx context.Context, w *writer, key types.Namespace
 	if f.Record == nil {
 		return nil
 	}
-	err := w.write(key, func(own string) (string, error) { return f.Record.prepare(ctx, w.client, in, problems, own) })
+	err := w.write(key, func(own string) (string, error) { return f.Record.prepare(ctx, w, in, problems, own) })
 	if err != nil {
 		return fmt.Errorf("preparing %s %s: %w", f.Name, Key(key), err)
 	}
@@ -104,7 +105,7 @@ func (f Feature[In]) tell(ctx context.Context, w *writer, key types.NamespacedNa
 	if f.Record == nil {
 		return nil
 	}
-	err := w.write(key, func(own string) (string, error) { return f.Record.write(ctx, w.client, in, out, own) })
+	err := w.write(key, func(own string) (string, error) { return f.Record.write(ctx, w, in, out, own) })
 	if err != nil {
 		return fmt.Errorf("recording %s %s: %w", f.Name, Key(key), err)
 	}
@@ -179,7 +180,8 @@ const cacheSyncTimeout = 10 * time.Minute
 // too, so that a new leader starts at once.
 func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
 	c := mgr.GetClient()
-	r := &runner[In]{Feature: f, db: db, client: c, writer: writer{client: c}, events: mgr.GetEventRecorder("woven-controller")}
+	events := mgr.GetEventRecorder("woven-controller")
+	r := &runner[In]{Feature: f, db: db, client: c, writer: writer{client: c, events: events}, events: events}
 	warm := true
 	ctl, err := controller.New(f.Name, mgr, controller.Options{
 		Reconciler:              r,

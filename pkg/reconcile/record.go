@@ -44,10 +44,10 @@ type Record[In any, T client.Object] struct {
 type record[In any] interface {
 	// prepare writes what comes before the rows, and makes the object of In what the API server has then. Its result is as that
 	// of write.
-	prepare(ctx context.Context, c client.Client, in In, problems Problems, own string) (version string, err error)
+	prepare(ctx context.Context, w *writer, in In, problems Problems, own string) (version string, err error)
 	// write returns the version that the object has by it, or "" when that is not known. A look at a version older than own,
 	// the last that was written, writes nothing and is Stale: only once, since a restored etcd counts from an earlier version.
-	write(ctx context.Context, c client.Client, in In, out Outcome, own string) (version string, err error)
+	write(ctx context.Context, w *writer, in In, out Outcome, own string) (version string, err error)
 }
 
 // Stale is that an object has been edited since it was read, so that what was to be written to it may not be so any more.
@@ -60,7 +60,7 @@ type Stale struct {
 func (s *Stale) Error() string { return "edited since resourceVersion " + s.Version }
 
 //nolint:revive // what is read and what is written is all it gets
-func (r Record[In, T]) prepare(ctx context.Context, c client.Client, in In, problems Problems, own string) (version string, err error) {
+func (r Record[In, T]) prepare(ctx context.Context, w *writer, in In, problems Problems, own string) (version string, err error) {
 	was, exists := r.Object(in)
 	if !exists || r.Spec == nil || len(problems.Blocking()) > 0 {
 		return own, nil
@@ -77,7 +77,7 @@ func (r Record[In, T]) prepare(ctx context.Context, c client.Client, in In, prob
 		hold(now, held)
 	}
 	r.Spec(in, now)
-	if err := Patch(ctx, c, was, now); err != nil {
+	if err := Patch(ctx, w.client, was, now); err != nil {
 		return "", err
 	}
 	if now.GetResourceVersion() == was.GetResourceVersion() {
@@ -88,7 +88,7 @@ func (r Record[In, T]) prepare(ctx context.Context, c client.Client, in In, prob
 }
 
 //nolint:revive // what is read and what is written is all it gets
-func (r Record[In, T]) write(ctx context.Context, c client.Client, in In, out Outcome, own string) (version string, err error) {
+func (r Record[In, T]) write(ctx context.Context, w *writer, in In, out Outcome, own string) (version string, err error) {
 	was, exists := r.Object(in)
 	if !exists {
 		return "", nil
@@ -103,7 +103,7 @@ func (r Record[In, T]) write(ctx context.Context, c client.Client, in In, out Ou
 	if r.Fill != nil {
 		r.Fill(in, out, now)
 	}
-	if err := Patch(ctx, c, was, now); err != nil {
+	if err := Patch(ctx, w.client, was, now); err != nil {
 		return "", err
 	}
 	going := now.GetDeletionTimestamp() != nil && r.Held != nil && !r.Held(in, out)
@@ -112,13 +112,14 @@ func (r Record[In, T]) write(ctx context.Context, c client.Client, in In, out Ou
 	}
 	next := now.DeepCopyObject().(T)
 	r.Status(in, out, next)
-	err = PatchStatus(ctx, c, now, next)
+	err = PatchStatus(ctx, w.client, now, next)
 	if stale := (*Stale)(nil); stderrors.As(err, &stale) {
 		stale.Version = was.GetResourceVersion() // the one that the cache had
 	}
 	if err != nil {
 		return "", err
 	}
+	tellTurn(w.events, was, next)
 	return next.GetResourceVersion(), nil
 }
 

@@ -33,7 +33,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	}
 	in.CutOff = f.cutOff(in)
 	if subnet.DeletionTimestamp != nil {
-		in.InUse = f.pools.InUse(subnet.Name)
+		in.Users = f.pools.Users(subnet.Name)
 	}
 	return in, f.judge(ctx, &in)
 }

@@ -73,7 +73,7 @@ func normalise(in In, subnet *v1.Subnet) {
 
 func (f *feature) status(in In, out reconcile.Outcome, subnet *v1.Subnet) {
 	if subnet.DeletionTimestamp != nil {
-		out.InUse = fmt.Sprintf("%d addresses are in use", in.InUse)
+		out.InUse = fmt.Sprintf("%d addresses are in use, of %s", len(in.Users), named(in.Users))
 	}
 	reconcile.SetConditions(&subnet.Status.Conditions, subnet.Generation, out)
 	inForce := in.InForce

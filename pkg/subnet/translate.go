@@ -27,8 +27,8 @@ type In struct {
 	JoinSubnet string
 	// Balanced is whether subnets that do not say so get the Vpc's Services.
 	Balanced bool
-	// InUse is how many addresses of the subnet pods and nodes have; read only when the object is to be deleted.
-	InUse int
+	// Users are the owners of addresses of the subnet; read only when the object is to be deleted.
+	Users []ovs.Owner
 	// InForce is what was accepted before; nil is nothing. While the spec is refused, the rows are those of this.
 	InForce *Subnet
 	// CutOff are the owners of addresses whom the spec would cut off.
@@ -102,29 +102,33 @@ func verdict(in In) (Subnet, reconcile.Problems) {
 	return s, problems
 }
 
-// ownersShown is how many of those whom an edit would cut off are named.
+// ownersShown is how many of the owners of addresses a condition names.
 const ownersShown = 3
+
+// named are the first of the owners, and how many more there are.
+func named(owners []ovs.Owner) string {
+	names := make([]string, 0, ownersShown+1)
+	for _, o := range owners[:min(len(owners), ownersShown)] {
+		names = append(names, o.Feature+" "+o.Key)
+	}
+	if more := len(owners) - ownersShown; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
+}
 
 // refuseToCutOff keeps what is in force while somebody has an address that the edit would take away, or the gateway that it
 // would move. A pod is told both once, when it starts.
 func (s Subnet) refuseToCutOff(in In, problems *reconcile.Problems) {
-	n := len(in.CutOff)
-	if n == 0 {
+	if len(in.CutOff) == 0 {
 		return
-	}
-	names := make([]string, 0, ownersShown+1)
-	for _, o := range in.CutOff[:min(n, ownersShown)] {
-		names = append(names, o.Feature+" "+o.Key)
-	}
-	if n > ownersShown {
-		names = append(names, fmt.Sprintf("%d more", n-ownersShown))
 	}
 	field := "spec.cidrBlock"
 	if in.InForce != nil && in.InForce.CIDRs == s.CIDRs {
 		field = "spec.gateway"
 	}
 	problems.Add(field, v1.ReasonCutsOff, "it would cut off %d: %s; what was accepted before stays in force until they are gone",
-		n, strings.Join(names, ", "))
+		len(in.CutOff), named(in.CutOff))
 }
 
 // AnswerBit is the bit of pkt.mark that says that a packet answers a call, as far as conntrack on the pod's switch knows.
@@ -165,7 +169,7 @@ func (s Subnet) unmarkAnswers(want *ovs.Desired) {
 }
 
 // gone says whether the subnet is to be deleted and nobody has an address of it any more. Until then it carries its pods.
-func (in In) gone() bool { return in.Subnet.DeletionTimestamp != nil && in.InUse == 0 }
+func (in In) gone() bool { return in.Subnet.DeletionTimestamp != nil && len(in.Users) == 0 }
 
 // addLocalPolicies keeps what goes to the subnet within OVN, ahead of the nodes' policies for everything else.
 func (s Subnet) addLocalPolicies(want *ovs.Desired) {

@@ -127,3 +127,9 @@ func IsConditionTrue(conditions []Condition, t ConditionType) bool {
 	c := FindCondition(conditions, t)
 	return c != nil && c.Status == metav1.ConditionTrue
 }
+
+// Conditions are those of the status.
+func (s *Subnet) Conditions() []Condition { return s.Status.Conditions }
+
+// Conditions are those of the status.
+func (v *Vpc) Conditions() []Condition { return v.Status.Conditions }
