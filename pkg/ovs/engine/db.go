@@ -252,11 +252,12 @@ func (d *DB) Session() uint64 {
 // Connected says whether there is a session now.
 func (d *DB) Connected() bool { return d.view() != nil }
 
-// SetEndpoints replaces the endpoints. The current session stays if its endpoint is still among them.
+// SetEndpoints replaces the endpoints. The current session stays if its endpoint is still among them. Without any, those
+// before stay: a Service whose endpoints are all unready for a moment is no reason to end a session that is well.
 func (d *DB) SetEndpoints(endpoints []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if slices.Equal(d.endpoints, endpoints) {
+	if len(endpoints) == 0 || slices.Equal(d.endpoints, endpoints) {
 		return
 	}
 	d.endpoints = slices.Clone(endpoints)

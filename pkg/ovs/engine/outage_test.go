@@ -205,8 +205,16 @@ func TestEndpointsComeAndGo(t *testing.T) {
 			t.Errorf("routers: %s", out)
 		}
 		db.SetEndpoints([]string{s.Endpoint()}) // the session stays
-		if _, err := db.Apply(t.Context(), vpcOwner("v"), vpc("v")); err != nil {
-			t.Error(err)
+		session := db.Session()
+		db.SetEndpoints(nil) // it stays as well: the endpoints may be back in a moment
+		for i := range 20 {
+			want := vpc("v")
+			if i%2 == 0 {
+				want = vpc("w")
+			}
+			if _, err := db.Apply(t.Context(), vpcOwner("v"), want); err != nil || db.Session() != session {
+				t.Fatalf("without endpoints: %v, session %d after %d", err, db.Session(), session)
+			}
 		}
 	}
 }
