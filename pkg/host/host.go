@@ -18,9 +18,6 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
-// IntegrationBridge is the bridge that ovn-controller makes and programs.
-const IntegrationBridge = "br-int"
-
 // ownedBy is the feature, as rows' owners have it, of what a node needs itself.
 const ownedBy = "host"
 

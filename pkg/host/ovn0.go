@@ -33,9 +33,9 @@ func (t tunnel) podMTU(config Config) int {
 // translateNodePort wants ovn0, the node's own port: on the integration bridge, which ovn-controller makes, with the
 // node's place on the join subnet. The node is whole when OVN has it.
 func translateNodePort(in Input) (Desired, []Problem) {
-	bridge := in.Switch.Bridges[IntegrationBridge]
+	bridge := in.Switch.Bridges[vsdb.IntegrationBridge]
 	if bridge == nil {
-		return Desired{}, []Problem{waitingFor("ovn-controller to make bridge %s", IntegrationBridge)}
+		return Desired{}, []Problem{waitingFor("ovn-controller to make bridge %s", vsdb.IntegrationBridge)}
 	}
 	if in.Node.Unreadable != "" {
 		return Desired{}, []Problem{{Reason: ReasonAnnotations, Message: "the node's annotations cannot be used: " + in.Node.Unreadable}}

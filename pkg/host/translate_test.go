@@ -43,7 +43,7 @@ func input1() Input {
 		},
 		Switch: Switch{
 			Root:    &vswitch.OpenvSwitch{UUID: rootUUID, ExternalIDs: map[string]string{"theirs": "1"}},
-			Bridges: map[string]*vswitch.Bridge{IntegrationBridge: {UUID: brIntUUID, Name: IntegrationBridge}},
+			Bridges: map[string]*vswitch.Bridge{vsdb.IntegrationBridge: {UUID: brIntUUID, Name: vsdb.IntegrationBridge}},
 			Ports:   map[string]*vswitch.Port{}, Interfaces: map[string]*vsdb.Interface{},
 		},
 	}

@@ -66,7 +66,7 @@ func bridgeName(nic string) string {
 }
 
 func isTunnelBridge(name string) bool {
-	return strings.HasPrefix(name, bridgePrefix) && name != IntegrationBridge
+	return strings.HasPrefix(name, bridgePrefix) && name != vsdb.IntegrationBridge
 }
 
 // translateTunnel wants, on the userspace datapath, a bridge that has the tunnel interface and its addresses; and that bridges
@@ -229,6 +229,9 @@ func giveBack(in Input, bridge *vswitch.Bridge) Desired {
 		return Desired{Rows: []OwnedRows{{bridgeOwner(bridge.Name), ovs.Desired{}}}}
 	}
 	addresses := slices.Clone(nic.Addresses)
+	if now := in.Seen.Device(bridge.Name); now != nil { // should the row remember less than there is
+		had.Addresses = append(had.Addresses, now.Addresses...)
+	}
 	for _, address := range had.Addresses {
 		if !slices.Contains(addresses, address) {
 			addresses = append(addresses, address)

@@ -16,9 +16,6 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
-// IntegrationBridge is the bridge that ovn-controller programs.
-const IntegrationBridge = "br-int"
-
 // Keys of an Interface's external_ids. The first two are OVN's; vendor and pod_* are what Kube-OVN's tools look for.
 const (
 	keyIfaceID     = "iface-id"
@@ -77,9 +74,9 @@ func (s *Server) plug(ctx context.Context, pod *Pod, record sandbox.Record) erro
 	if err := s.vacate(ctx, pod, name); err != nil {
 		return err
 	}
-	bridge := s.Switch.Bridge(IntegrationBridge)
+	bridge := s.Switch.Bridge(vsdb.IntegrationBridge)
 	if bridge == nil {
-		return fmt.Errorf("bridge %s does not exist: is ovn-controller running?", IntegrationBridge)
+		return fmt.Errorf("bridge %s does not exist: is ovn-controller running?", vsdb.IntegrationBridge)
 	}
 	// A UUID of its own for every attempt: ovn-controller may be writing ovn-installed into the row of an earlier one.
 	sym := name + "/" + strconv.FormatInt(time.Now().UnixNano(), 36)
@@ -160,7 +157,7 @@ func (s *Server) remove(ctx context.Context, name string) error {
 
 // adopt writes into the rows of a port from before rows said whose they are that an owner has them.
 func (s *Server) adopt(ctx context.Context, owner ovs.Owner, port *vswitch.Port) error {
-	iface, bridge := s.Switch.Interface(port.Name), s.Switch.Bridge(IntegrationBridge)
+	iface, bridge := s.Switch.Interface(port.Name), s.Switch.Bridge(vsdb.IntegrationBridge)
 	if iface == nil || bridge == nil {
 		return nil
 	}

@@ -181,10 +181,10 @@ func diffAddresses(plan *Plan, want, have State) {
 func diffRoutes(plan *Plan, want, have State) {
 	kept := map[netip.Prefix]bool{}
 	for _, route := range want.Routes {
+		kept[route.Dst] = true
 		if _, exists := have.Links[route.Link]; !exists {
 			continue
 		}
-		kept[route.Dst] = true
 		if !slices.ContainsFunc(have.Routes, route.madeBy) {
 			plan.RoutesAdd = append(plan.RoutesAdd, route)
 		}

@@ -9,6 +9,9 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
+// IntegrationBridge is the bridge that ovn-controller makes and programs.
+const IntegrationBridge = "br-int"
+
 // Vendor is external_ids:vendor of the ports and bridges that Woven makes.
 const Vendor = "woven"
 
