@@ -18,7 +18,6 @@ import (
 
 	"github.com/woven-cni/woven/pkg/cni"
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
-	"github.com/woven-cni/woven/pkg/host"
 	"github.com/woven-cni/woven/pkg/host/hosttest"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
 )
@@ -545,7 +544,7 @@ func TestPortsComeBackAfterTheLossOfTheDatabase(t *testing.T) {
 	b.ovsdb.Stop()
 	hosttest.Eventually(t, "the session is over", func() bool { return !b.Switch.Connected() })
 	b.ovsdb.Recreate()
-	hosttest.Eventually(t, "ovn-controller's bridge is back", func() bool { return b.Switch.Bridge(host.IntegrationBridge) != nil })
+	hosttest.Eventually(t, "ovn-controller's bridge is back", func() bool { return b.Switch.Bridge(vsdb.IntegrationBridge) != nil })
 	if err := b.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -635,4 +634,39 @@ func TestPortsOfOthersAndOfBefore(t *testing.T) {
 		t.Error("somebody else's port was taken out")
 	}
 	b.wantCounts(0, 0)
+}
+
+// A runtime that gives up while Open vSwitch does not answer leaves no port behind, whenever the transaction comes through.
+func TestAddGivenUpInTheMiddleOfItsTransaction(t *testing.T) {
+	b := newBench(t)
+	b.pod("web", "web-uid")
+	path, _ := hosttest.NetNS(t)
+	resume := b.ovsdb.Pause()
+	answered := make(chan *types.Error, 1)
+	ctx, giveUp := context.WithCancel(t.Context())
+	go func() {
+		_, refusal := b.call(ctx, b.request("ADD", "c1", "web", path))
+		answered <- refusal
+	}()
+	hosttest.Eventually(t, "the link is there", func() bool {
+		ends, err := sandbox.HostEnds()
+		return err == nil && len(ends) == 1
+	})
+	giveUp()
+	if refusal := <-answered; refusal == nil {
+		t.Error("an ADD that was given up succeeded")
+	}
+	given := time.Now()
+	hosttest.Eventually(t, "the daemon is through with the call, or waits for Open vSwitch", func() bool {
+		b.claims.mu.Lock()
+		defer b.claims.mu.Unlock()
+		return len(b.claims.byPod) == 0 || time.Since(given) > time.Second
+	})
+	resume()
+	hosttest.Eventually(t, "the daemon has taken back all of it", func() bool {
+		links, ports := b.counts()
+		return links == 0 && ports == 0 && strings.TrimSpace(b.ovsdb.VSCtl("list-ports", "br-int")) == ""
+	})
+	b.mustCall(b.request("ADD", "c2", "web", path))
+	b.wantCounts(1, 1)
 }

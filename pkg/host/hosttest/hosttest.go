@@ -177,6 +177,13 @@ func (db *OVSDB) Stop() {
 	}
 }
 
+// Pause stops the server without ending it, as a machine does that hangs, until resume is called.
+func (db *OVSDB) Pause() (resume func()) {
+	db.t.Helper()
+	Must(db.t, db.proc.Process.Signal(unix.SIGSTOP))
+	return func() { Must(db.t, db.proc.Process.Signal(unix.SIGCONT)) }
+}
+
 // VSCtl runs ovs-vsctl on the database and returns what it prints.
 func (db *OVSDB) VSCtl(args ...string) string {
 	db.t.Helper()

@@ -162,14 +162,17 @@ func (d *DB) ApplyIn(ctx context.Context, session uint64, owner ovs.Owner, want 
 }
 
 // Apply makes the rows of an owner what want says, in one transaction; with nothing to do it sends nothing. When the
-// session ends meanwhile it goes on with the next: the engine finds out what became of the transaction. What it says has
-// the effect in the cache when it returns without an error. Calls for one owner must not overlap.
+// session ends meanwhile it goes on with the next: the engine finds out what became of the transaction. The cache has the
+// effect when it returns without an error. Calls for one owner must not overlap.
+//
+// The end of the context ends the wait for a session, and not that for a transaction under way: whoever takes back what
+// failed would find nothing yet, and the rows would come after it. A server that does not answer in time loses the session.
 func (d *DB) Apply(ctx context.Context, owner ovs.Owner, want ovs.Desired) error {
 	for {
 		if err := d.Await(ctx); err != nil {
 			return err
 		}
-		_, err := d.engine.Apply(ctx, owner, want)
+		_, err := d.engine.Apply(context.WithoutCancel(ctx), owner, want)
 		switch {
 		case err == nil:
 			return nil
