@@ -172,7 +172,7 @@ func same(before, after any) bool {
 	switch b := after.(type) {
 	case *kubeovnv1.Subnet:
 		a := before.(*kubeovnv1.Subnet)
-		return reflect.DeepEqual(a.Spec, b.Spec) && reflect.DeepEqual(a.Status, b.Status)
+		return a.Generation == b.Generation && reflect.DeepEqual(a.Spec, b.Spec) && reflect.DeepEqual(a.Status, b.Status)
 	case *corev1.Node:
 		a := before.(*corev1.Node)
 		return maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) && reflect.DeepEqual(a.Status, b.Status)
