@@ -49,7 +49,7 @@ func TestControllerAway(t *testing.T) {
 	oldSubnet.Spec.Namespaces = nil
 	ns.Add(oldService, oldSubnet)
 	ns.Start(caller, old)
-	awaitBalanced(t, db, oldService.Spec.ClusterIP+":80", 1)
+	awaitBalanced(t, db, oldService.Spec.ClusterIP, 80, 1)
 	awaitCondition(t, oldSubnet, ready)
 
 	start := stopControllers(t)
@@ -64,7 +64,7 @@ func TestControllerAway(t *testing.T) {
 	start()
 
 	ns.AwaitReady(born)
-	awaitBalanced(t, db, bornService.Spec.ClusterIP+":80", 1)
+	awaitBalanced(t, db, bornService.Spec.ClusterIP, 80, 1)
 	ns.FetchUntil(caller, url(bornService.Spec.ClusterIP, 80, "/hostname"), "born")
 	awaitCondition(t, bornSubnet, ready)
 	must(t, db.Await(within(t, 30*time.Second, "removing the rows of what went"), func() bool {
@@ -86,7 +86,7 @@ func TestControllerRestartWritesNothing(t *testing.T) {
 	ns.Add(settledService)
 	ns.Start(settled)
 	db := cluster.Northbound(t)
-	awaitBalanced(t, db, settledService.Spec.ClusterIP+":80", 1)
+	awaitBalanced(t, db, settledService.Spec.ClusterIP, 80, 1)
 	awaitFormerTests(t, db, ns)
 
 	before := len(db.Writes())
@@ -101,7 +101,7 @@ func TestControllerRestartWritesNothing(t *testing.T) {
 	awaitCondition(t, own, ready)
 	canary.Add(song)
 	canary.Start(bird)
-	awaitBalanced(t, db, song.Spec.ClusterIP+":80", 0)
+	awaitBalanced(t, db, song.Spec.ClusterIP, 80, 0)
 
 	for _, w := range db.Writes()[before:] {
 		switch {

@@ -205,9 +205,9 @@ func (b *kernelBed) services(t *testing.T) {
 		{Name: "sctp", Port: 83, TargetPort: intstr.FromInt32(sctpPort), Protocol: corev1.ProtocolSCTP},
 	}
 	ns.Add(web, sctp)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":80", 2)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":81", 2)
-	awaitBalanced(t, db, sctp.Spec.ClusterIP+":83", 1)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 80, 2)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 81, 2)
+	awaitBalanced(t, db, sctp.Spec.ClusterIP, 83, 1)
 	t.Run("TCP", func(t *testing.T) { spread(t, b.caller, "http", web.Spec.ClusterIP, 80) })
 	t.Run("conntrack zones are the kernel's", func(t *testing.T) {
 		tracked := b.onNode(t, "conntrack -L 2>/dev/null | grep "+b.caller.Status.PodIP)

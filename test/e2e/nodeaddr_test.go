@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +29,7 @@ func TestNodeThatLiesAboutItsAddresses(t *testing.T) {
 	web := service("web", "web", corev1.ServiceTypeClusterIP)
 	ns.Add(web)
 	ns.Start(caller, victim)
-	awaitBalanced(t, db, net.JoinHostPort(web.Spec.ClusterIP, "80"), 1)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 80, 1)
 
 	node := do[string](t)(cluster.NodeAddress(t.Context(), there))
 	thief := framework.FakeNode(0)

@@ -40,7 +40,7 @@ func TestServiceKeepsSessions(t *testing.T) {
 	sticky.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
 	ns.Add(sticky)
 	ns.Start(caller, other, add("near", here), add("far", there))
-	awaitBalanced(t, db, sticky.Spec.ClusterIP+":80", 2)
+	awaitBalanced(t, db, sticky.Spec.ClusterIP, 80, 2)
 	address := url(sticky.Spec.ClusterIP, 80, "/hostname")
 	ns.FetchUntil(caller, address, "") // from here on the flows are there
 	first := map[*corev1.Pod]string{}
@@ -49,12 +49,12 @@ func TestServiceKeepsSessions(t *testing.T) {
 		stays(t, client, address, first[client])
 	}
 	ns.Start(add("next", here))
-	awaitBalanced(t, db, sticky.Spec.ClusterIP+":80", 3)
+	awaitBalanced(t, db, sticky.Spec.ClusterIP, 80, 3)
 	for client, pod := range first {
 		stays(t, client, address, pod)
 	}
 	ns.Stop(pods[first[other]])
-	awaitBalanced(t, db, sticky.Spec.ClusterIP+":80", 2)
+	awaitBalanced(t, db, sticky.Spec.ClusterIP, 80, 2)
 	stays(t, other, address, do[string](t)(cluster.Fetch(t.Context(), other, address)))
 }
 
@@ -70,7 +70,7 @@ func TestServiceForgetsSessions(t *testing.T) {
 	sticky.Spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: ptr.To[int32](5)}}
 	ns.Add(sticky)
 	ns.Start(caller, near, far)
-	awaitBalanced(t, db, sticky.Spec.ClusterIP+":80", 2)
+	awaitBalanced(t, db, sticky.Spec.ClusterIP, 80, 2)
 	node := do[string](t)(cluster.NodeAddress(t.Context(), there))
 	for address, port := range map[string]int{sticky.Spec.ClusterIP: 80, node: int(sticky.Spec.Ports[0].NodePort)} {
 		t.Run(address, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestUDPClientOpensSession(t *testing.T) {
 	sticky.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
 	ns.Add(sticky)
 	ns.Start(caller, far)
-	awaitBalanced(t, db, sticky.Spec.ClusterIP+":81", 1)
+	awaitBalanced(t, db, sticky.Spec.ClusterIP, 81, 1)
 	ask := fmt.Sprintf("echo hostname | nc -u -w 1 -p 12345 %s 81", sticky.Spec.ClusterIP)
 	must(t, framework.Until(within(t, 10*time.Second, "an answer"), func(ctx context.Context) error {
 		out, err := cluster.Exec(ctx, caller, "sh", "-c", ask)
@@ -118,7 +118,7 @@ func TestLargeDatagrams(t *testing.T) {
 	web := service("web", "web", corev1.ServiceTypeNodePort)
 	ns.Add(web)
 	ns.Start(caller, far)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":81", 1)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 81, 1)
 	node := do[string](t)(cluster.NodeAddress(t.Context(), there))
 	text := "n" + strings.Repeat("o", 1999) // the server reads 2,048 bytes
 	for address, port := range map[string]int{

@@ -44,7 +44,7 @@ func TestServiceForTheOutside(t *testing.T) {
 	must(t, cluster.Status().Update(t.Context(), web))
 	ns.Start(caller, far)
 	for _, address := range []string{web.Spec.ClusterIP, external, ingress} {
-		awaitBalanced(t, db, address+":80", 1)
+		awaitBalanced(t, db, address, 80, 1)
 		ns.FetchUntil(caller, url(address, 80, "/hostname"), "far")
 		sees(t, caller, address, 80, caller.Status.PodIP)
 	}
@@ -66,7 +66,7 @@ func TestNodePortOfTheLocalPolicy(t *testing.T) {
 	ns.Start(caller, beside, far, fromHost)
 	port := int(web.Spec.Ports[0].NodePort)
 	with, without := do[string](t)(cluster.NodeAddress(t.Context(), there)), do[string](t)(cluster.NodeAddress(t.Context(), here))
-	awaitBalanced(t, db, net.JoinHostPort(with, strconv.Itoa(port)), 1)
+	awaitBalanced(t, db, with, port, 1)
 	for _, from := range []*corev1.Pod{caller, beside, fromHost} {
 		t.Run(from.Name, func(t *testing.T) {
 			ns.For(t).FetchUntil(from, url(with, port, "/hostname"), "far")
@@ -96,7 +96,7 @@ func TestUDPClientLeavesPodThatIsGone(t *testing.T) {
 	web := service("web", "web", corev1.ServiceTypeNodePort)
 	ns.Add(web)
 	ns.Start(caller, old)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":81", 1)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 81, 1)
 	node := do[string](t)(cluster.NodeAddress(t.Context(), there))
 	doors := map[string]int{web.Spec.ClusterIP: 81, node: int(web.Spec.Ports[1].NodePort)}
 	ask := func(ctx context.Context, address, want string) error {
@@ -113,7 +113,7 @@ func TestUDPClientLeavesPodThatIsGone(t *testing.T) {
 	next := framework.Server("next", framework.On(here), framework.Labelled("app", "web"))
 	ns.Start(next)
 	ns.Stop(old)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":81", 1)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 81, 1)
 	for address := range doors {
 		must(t, framework.Until(within(t, 20*time.Second, "the next pod's answer at "+address), func(ctx context.Context) error {
 			return ask(ctx, address, "next")
@@ -133,8 +133,8 @@ func TestServiceOfPodsThatAreNotReady(t *testing.T) {
 	all.Spec.PublishNotReadyAddresses = true
 	ns.Add(all, ready, unready)
 	ns.Start(caller)
-	awaitBalanced(t, db, all.Spec.ClusterIP+":80", 1)
-	awaitBalanced(t, db, ready.Spec.ClusterIP+":80", 0)
+	awaitBalanced(t, db, all.Spec.ClusterIP, 80, 1)
+	awaitBalanced(t, db, ready.Spec.ClusterIP, 80, 0)
 	ns.FetchUntil(caller, url(all.Spec.ClusterIP, 80, "/hostname"), "unready")
 	hears(t, caller, ready)
 }
@@ -155,7 +155,7 @@ func TestServiceCIDR(t *testing.T) {
 	}))
 	far, caller := framework.Server("far", framework.On(there), framework.Labelled("app", "web")), framework.Server("caller", framework.On(here))
 	ns.Start(far, caller)
-	awaitBalanced(t, db, address+":80", 1)
+	awaitBalanced(t, db, address, 80, 1)
 	ns.FetchUntil(caller, url(address, 80, "/hostname"), "far")
 	fetchFromNode(t, here, url(address, 80, "/hostname"), "far")
 	must(t, cluster.Delete(t.Context(), web))
@@ -172,7 +172,7 @@ func TestServiceOnTheHostNetwork(t *testing.T) {
 	web.Spec.Ports[0].TargetPort.IntVal = 18080
 	ns.Add(web)
 	ns.Start(caller, beside, far)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":80", 1)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 80, 1)
 	for _, from := range []*corev1.Pod{caller, beside} {
 		ns.FetchUntil(from, url(web.Spec.ClusterIP, 80, "/hostname"), there)
 	}

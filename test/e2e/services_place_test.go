@@ -199,7 +199,7 @@ func TestEndpointsCostOneChange(t *testing.T) {
 		}
 		ns.Add(s, slices[s])
 	}
-	awaitBalanced(t, db, plain.Spec.ClusterIP+":80", 1)
+	awaitBalanced(t, db, plain.Spec.ClusterIP, 80, 1)
 	awaitPlaced(t, db, local, "node_"+here, 1)
 	// A change of variables is a recompute: those of this test are to be everywhere, and those of others gone.
 	must(t, db.Await(within(t, 30*time.Second, "settled variables"), func() bool {
@@ -216,7 +216,7 @@ func TestEndpointsCostOneChange(t *testing.T) {
 				})
 				must(t, cluster.Update(t.Context(), slices[s]))
 			}
-			awaitBalanced(t, db, plain.Spec.ClusterIP+":80", i+2)
+			awaitBalanced(t, db, plain.Spec.ClusterIP, 80, i+2)
 			awaitPlaced(t, db, local, "node_"+here, i+2)
 		}
 	})
@@ -242,7 +242,7 @@ func TestServiceDrainsTerminatingPods(t *testing.T) {
 	web := service("web", "web", corev1.ServiceTypeClusterIP)
 	ns.Add(web)
 	ns.Start(caller, leaving)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":80", 1)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 80, 1)
 	must(t, cluster.Delete(t.Context(), leaving))
 	_, err := framework.Await(within(t, 30*time.Second, "terminating"), cluster, &discoveryv1.EndpointSliceList{},
 		func(all []*discoveryv1.EndpointSlice) bool {
@@ -251,7 +251,7 @@ func TestServiceDrainsTerminatingPods(t *testing.T) {
 			})
 		}, client.InNamespace(ns.Name))
 	must(t, err)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":80", 1)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 80, 1)
 	hears(t, caller, web, leaving)
 	next := framework.Server("next", framework.On(here), framework.Labelled("app", "web"))
 	ns.Start(next)

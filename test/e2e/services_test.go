@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,8 +40,9 @@ func service(name, app string, kind corev1.ServiceType) *corev1.Service {
 }
 
 // awaitBalanced waits until OVN's load balancer of a Service's port has as many backends on all nodes.
-func awaitBalanced(t *testing.T, db *framework.Northbound, vip string, backends int) {
+func awaitBalanced(t *testing.T, db *framework.Northbound, address string, port, backends int) {
 	t.Helper()
+	vip := net.JoinHostPort(address, strconv.Itoa(port))
 	ctx := within(t, 30*time.Second, "balancing "+vip)
 	must(t, db.Await(ctx, func() bool {
 		rows, err := framework.Rows(db, func(lb *nb.LoadBalancer) bool {
@@ -95,8 +98,8 @@ func TestService(t *testing.T) {
 	web := service("web", "web", corev1.ServiceTypeNodePort)
 	ns.Add(web)
 	ns.Start(caller, near, far)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":80", 2)
-	awaitBalanced(t, db, web.Spec.ClusterIP+":81", 2)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 80, 2)
+	awaitBalanced(t, db, web.Spec.ClusterIP, 81, 2)
 	must(t, framework.Until(within(t, time.Minute, "listening"), func(ctx context.Context) error {
 		_, err := cluster.Fetch(ctx, caller, served(far, "/hostname"))
 		return err
@@ -125,7 +128,7 @@ func TestService(t *testing.T) {
 	t.Run("forgets a pod that is gone", func(t *testing.T) {
 		ns := ns.For(t)
 		ns.Stop(near)
-		awaitBalanced(t, db, web.Spec.ClusterIP+":80", 1)
+		awaitBalanced(t, db, web.Spec.ClusterIP, 80, 1)
 		for range 10 {
 			if got := do[[]string](t)(dial(t.Context(), caller, "http", web.Spec.ClusterIP, 80, "hostname")); !slices.Equal(got, []string{"far"}) {
 				t.Fatalf("got an answer of %v", got)
@@ -156,7 +159,7 @@ func TestServiceWithoutPodsRefuses(t *testing.T) {
 	empty := service("empty", "nobody", corev1.ServiceTypeClusterIP)
 	ns.Add(empty)
 	ns.Start(caller)
-	awaitBalanced(t, db, empty.Spec.ClusterIP+":80", 0)
+	awaitBalanced(t, db, empty.Spec.ClusterIP, 80, 0)
 	_, err := cluster.Fetch(t.Context(), caller, url(empty.Spec.ClusterIP, 80, "/"))
 	if err == nil || !strings.Contains(err.Error(), curlRefused) {
 		t.Errorf("got %v, want the connection refused at once", err)
@@ -191,7 +194,7 @@ func TestServiceGoes(t *testing.T) {
 	db := cluster.Northbound(t)
 	s := service("short", "nobody", corev1.ServiceTypeClusterIP)
 	ns.Add(s)
-	awaitBalanced(t, db, s.Spec.ClusterIP+":80", 0)
+	awaitBalanced(t, db, s.Spec.ClusterIP, 80, 0)
 	must(t, cluster.Delete(t.Context(), s))
 	must(t, db.Await(within(t, 30*time.Second, "removing the load balancers"), func() bool {
 		rows, err := framework.Rows(db, func(lb *nb.LoadBalancer) bool {
