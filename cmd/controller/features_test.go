@@ -379,6 +379,7 @@ func TestSubnetBeforeItsVpc(t *testing.T) {
 	subnet.Spec.Vpc = "tenant"
 	w.create(subnet)
 	w.condition("inner", v1.ConditionProgrammed, "False Waiting")
+	w.event("Warning Waiting inner: waiting for Vpc tenant, which does not exist or is not ready")
 	w.create(&v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "tenant", Generation: 1}})
 	w.ready("inner")
 	w.row("Logical_Router_Port", "tenant-inner", "networks", "10.30.0.1/24")

@@ -37,7 +37,7 @@ func programmed(out Outcome) v1.Condition {
 	case len(out.Problems.Blocking()) > 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonInvalid, "not programmed; see condition Validated"
 	case out.Waiting != nil:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonWaiting, out.Waiting.Error()
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonWaiting, awaited(out.Waiting)
 	case out.Err != nil:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonNotProgrammed, out.Err.Error()
 	}
