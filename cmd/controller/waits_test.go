@@ -85,6 +85,7 @@ func TestWaitingPodStartsByWhatHelpsIt(t *testing.T) {
 			roomy(w, nil)
 			vpc := newTenant(v1.VpcSpec{Namespaces: []string{"shop"}, DefaultSubnet: "crowded"})
 			w.create(vpc)
+			w.row("Logical_Router", vpc.Name, "name", vpc.Name) // the controller knows of the Vpc
 			return func() { edit(w, vpc, func(v *v1.Vpc) { v.Spec.DefaultSubnet = "roomy" }) }
 		}},
 		"a Vpc gets its namespace": {why: "is full", want: "10.31.0.2", prepare: func(w *world) func() {
