@@ -110,7 +110,7 @@ func (c crowded) sends(from neighbour, packet string) (resubmissions int, action
 
 // Who looks for a neighbour is answered on the node, whether it is the router or another pod, and nobody else hears of it:
 // ARP by the switch itself, a neighbour solicitation by ovn-controller. Pods and nodes ask so whether a neighbour is still
-// there, too (pkg/cni/sandbox, Host.desired).
+// there, too (pkg/cni/sandbox, nodePortState).
 func TestOracleManyPortsLookForTheirNeighbours(t *testing.T) {
 	c := newCrowded(t, 300)
 	asker, other := crowdedPort(7), crowdedPort(270)

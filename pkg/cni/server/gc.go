@@ -11,6 +11,8 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
+	"github.com/woven-cni/woven/pkg/host/vsdb"
+	"github.com/woven-cni/woven/pkg/ovs/vswitch"
 )
 
 // gc removes every attachment of ours that the runtime does not list as valid. It goes on after a failure.
@@ -92,6 +94,7 @@ func (s *Server) doomNameless(ctx context.Context, name string) error {
 //
 //   - A port without its host end is removed: the node was restarted, or the namespace ended unobserved.
 //   - A host end without its port gets it again, if its pod lives and no other sandbox of the pod is newer.
+//   - A port that somebody has changed says again what it said.
 //   - A host end that is nobody's is removed.
 func (s *Server) Sweep(ctx context.Context) error {
 	if err := s.Switch.Await(ctx); err != nil {
@@ -116,10 +119,18 @@ func (s *Server) Sweep(ctx context.Context) error {
 			plugged[iface.ExternalIDs[keyIfaceID]] = true
 		}
 	}
+	var whole []sandbox.Record
 	for _, end := range ends {
-		if !end.Doomed && s.Switch.Port(end.Name) == nil {
+		switch {
+		case end.Doomed:
+		case s.Switch.Port(end.Name) == nil:
 			errs = append(errs, s.restore(ctx, end, plugged))
+		case end.Record != nil:
+			whole = append(whole, *end.Record)
 		}
+	}
+	for _, record := range whole {
+		errs = append(errs, s.refresh(ctx, record))
 	}
 	s.reaper.wake()
 	return errors.Join(errs...)
@@ -149,6 +160,31 @@ func (s *Server) restore(ctx context.Context, end sandbox.HostEnd, plugged map[s
 	plugged[pod.Port()] = true
 	s.Log.Info("plugged in again", "pod", pod.Namespace+"/"+pod.Name, "interface", end.Name)
 	return s.plug(ctx, pod, *end.Record)
+}
+
+// refresh has a port that is there say what it should, which mostly it does: then nothing is sent, and the engine knows from
+// now on what the rows should be. It does not wait for calls about the sandbox: an ADD may wait for OVN for minutes. The lock of
+// the pod's port is enough, as it is held while rows are made or taken away.
+func (s *Server) refresh(ctx context.Context, record sandbox.Record) error {
+	pod := s.Pods.WithUID(record.PodUID)
+	if pod == nil || pod.Network == nil {
+		return nil
+	}
+	unlock, err := s.locks.lock(ctx, "pod "+pod.Port())
+	if err != nil {
+		return fmt.Errorf("waiting for another sandbox of the pod: %w", err)
+	}
+	defer unlock()
+	name := record.Attachment().HostName()
+	port, iface, bridge := s.Switch.Port(name), s.Switch.Interface(name), s.Switch.Bridge(vsdb.IntegrationBridge)
+	if port == nil || iface == nil || bridge == nil {
+		return nil // a DEL was here; or the session is over, and the next one's Sweep will see to it
+	}
+	syms := portSyms{
+		port: vsdb.SymOf(port.ExternalIDs, port.UUID, ""), iface: vsdb.SymOf(iface.ExternalIDs, iface.UUID, ""),
+	}
+	ids := externalIDs(pod, record)
+	return s.Switch.Apply(ctx, portOwner(pod.Port()), portRows(syms, bridge, &vswitch.Interface{Name: name, ExternalIDs: ids}, ids))
 }
 
 // reapDelay is how long doomed links are left to the end of their namespaces, which usually comes within milliseconds.

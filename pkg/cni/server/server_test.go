@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,7 @@ type bench struct {
 	ovsdb  *hosttest.OVSDB
 	node   *node
 	socket string
+	sent   atomic.Value // string: the last transaction
 	ovn    *fakeOVN
 	stop   context.CancelFunc // ends the daemon, as a kill would
 	ended  sync.WaitGroup
@@ -74,7 +76,8 @@ func (b *bench) start(pods *Pods) {
 	ctx, stop := context.WithCancel(b.Context())
 	b.stop = stop
 	log := testr.NewWithOptions(b.T, testr.Options{Verbosity: 1})
-	db, err := vsdb.Open(ctx, b.ovsdb.Endpoint(), engine.WithLogger(log.WithName("daemon")))
+	db, err := vsdb.Open(ctx, b.ovsdb.Endpoint(), engine.WithLogger(log.WithName("daemon")),
+		engine.WithRecorder(func(params []byte) { b.sent.Store(string(params)) }))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -670,3 +670,34 @@ func TestAddGivenUpInTheMiddleOfItsTransaction(t *testing.T) {
 	b.mustCall(b.request("ADD", "c2", "web", path))
 	b.wantCounts(1, 1)
 }
+
+// What somebody does to a port's rows is put right, and a restart of the daemon, which finds them right, sends nothing.
+func TestSweepPutsRightWhatSomebodyChanged(t *testing.T) {
+	b := newBench(t)
+	pod := b.pod("web", "web-uid")
+	path, _ := hosttest.NetNS(t)
+	answer := b.mustCall(b.request("ADD", "c1", "web", path))
+	name := hostName("c1")
+	for what, args := range map[string][]string{
+		"another iface-id": {"set", "Interface", name, "external_ids:iface-id=else.shop"},
+		"no ids at all":    {"clear", "Interface", name, "external_ids", "--", "clear", "Port", name, "external_ids"},
+	} {
+		before := b.Switch.Interface(name)
+		b.ovsdb.VSCtl(args...)
+		hosttest.Eventually(t, "the daemon hears of "+what, func() bool { return b.Switch.Interface(name).Interface != before.Interface })
+		hosttest.Must(t, b.Sweep(t.Context()))
+		hosttest.Eventually(t, "the flows are there after "+what, func() bool { return b.Switch.Interface(name).Installed() })
+		b.mustCall(b.check("c1", "web", path, answer))
+	}
+	b.halt()
+	pods := NewPods()
+	b.start(pods)
+	pods.Look(pod.Namespace, pod.Name, pod)
+	b.sent.Store("")
+	hosttest.Must(t, b.Sweep(t.Context()))
+	if sent := b.sent.Load(); sent != "" {
+		t.Errorf("a restart sent %s", sent)
+	}
+	b.mustCall(b.request("DEL", "c1", "web", path))
+	b.wantCounts(0, 0)
+}
