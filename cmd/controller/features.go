@@ -74,7 +74,7 @@ func addFeatures(ctx context.Context, mgr manager.Manager, db *engine.DB, o *Opt
 		},
 		func() error {
 			return reconcile.Register(mgr, db, subnet.Feature(c, pools, subnet.Config{
-				DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, EnableLB: o.EnableLB, ServicePrefixes: o.ServicePrefixes(),
+				DefaultVpc: o.DefaultVpc, JoinSubnet: o.JoinSubnet, DefaultSubnet: o.DefaultSubnet, EnableLB: o.EnableLB, ServicePrefixes: o.ServicePrefixes(),
 				Ranges: l.ranges, Addresses: l.addresses,
 			}))
 		},

@@ -47,7 +47,7 @@ func (w *world) inForceNow(subnet, cidr string) {
 }
 
 // connected waits until pods have what they had, as OVN, their nodes and policies see it.
-func (w *world) connected(addresses map[*corev1.Pod]string) {
+func (w *world) connected(vpc string, addresses map[*corev1.Pod]string) {
 	w.t.Helper()
 	var pods []*corev1.Pod
 	for pod, address := range addresses {
@@ -55,7 +55,15 @@ func (w *world) connected(addresses map[*corev1.Pod]string) {
 		w.told(pod, address)
 		pods = append(pods, pod)
 	}
-	w.row("Logical_Router_Port", "ovn-cluster-web", "networks", "10.30.0.1/24")
+	reconciletest.Eventually(w.t, "the router's port", func() string {
+		networks := strings.TrimSpace(w.nb.Ctl("--bare", "--columns=networks", "find", "Logical_Router_Port", "name="+vpc+"-web"))
+		if !strings.HasPrefix(networks, "10.30.0.1/") {
+			return "it has " + networks
+		}
+		return ""
+	})
+	w.row("Logical_Switch", "web", "name", "web")
+	w.row("Logical_Router", vpc, "name", vpc)
 	w.followed(pods...)
 }
 
@@ -86,7 +94,7 @@ func TestSpoiltSubnetStaysInForce(t *testing.T) {
 				w.inForceNow("web", "10.30.0.0/24")
 				next := aged("a-new", 0) // first by name
 				w.create(next)
-				w.connected(map[*corev1.Pod]string{first: "10.30.0.2", second: "10.30.0.3", next: "10.30.0.4"})
+				w.connected("ovn-cluster", map[*corev1.Pod]string{first: "10.30.0.2", second: "10.30.0.3", next: "10.30.0.4"})
 				w.create(newSubnet("rival", "10.30.0.128/25"))
 				w.condition("rival", v1.ConditionValidated, "False Overlap")
 				w.remove(subnet)
@@ -148,7 +156,7 @@ func TestRowsOfSpoiltSubnetAreHealed(t *testing.T) {
 	w.nb.Empty()
 	w.nb.Restart()
 	w.start()
-	w.connected(map[*corev1.Pod]string{pod: "10.30.0.2"})
+	w.connected("ovn-cluster", map[*corev1.Pod]string{pod: "10.30.0.2"})
 }
 
 // TestStrangersStatusDecidesNothing has somebody write into the status of Subnets what is in force, with the controller there
@@ -186,7 +194,7 @@ func TestStrangersStatusDecidesNothing(t *testing.T) {
 				}
 				next := aged("a-new", 0)
 				w.create(next)
-				w.connected(map[*corev1.Pod]string{pod: "10.30.0.2", next: "10.30.0.3"})
+				w.connected("ovn-cluster", map[*corev1.Pod]string{pod: "10.30.0.2", next: "10.30.0.3"})
 				w.ready("web")
 				w.inForceNow("web", "10.30.0.0/24")
 				if gateway := now(w, good).Status.InForce.Gateway; gateway != "10.30.0.1" {

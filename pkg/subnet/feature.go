@@ -27,8 +27,9 @@ import (
 
 // Config is what the cluster's operator decides about all subnets.
 type Config struct {
-	// DefaultVpc is the Vpc of subnets that name none; JoinSubnet is the subnet of the nodes.
-	DefaultVpc, JoinSubnet string
+	// DefaultVpc is the Vpc of subnets that name none; JoinSubnet is the subnet of the nodes, and DefaultSubnet that of pods that
+	// nothing binds to another.
+	DefaultVpc, JoinSubnet, DefaultSubnet string
 	// EnableLB gives subnets that do not say otherwise the Vpc's Services.
 	EnableLB bool
 	// ServicePrefixes are the cluster's Service addresses.

@@ -17,7 +17,7 @@ import (
 )
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
-	in := In{DefaultVpc: f.config.DefaultVpc, JoinSubnet: f.config.JoinSubnet, Balanced: f.config.EnableLB}
+	in := In{DefaultVpc: f.config.DefaultVpc, JoinSubnet: f.config.JoinSubnet, DefaultSubnet: f.config.DefaultSubnet, Balanced: f.config.EnableLB}
 	// Before, a Subnet would pass for one without pods: for one that may go or move, and its status would say so.
 	if err := f.pools.AwaitSeed(ctx); err != nil {
 		return in, err //nolint:wrapcheck // it says what is waited for

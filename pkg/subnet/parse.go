@@ -2,6 +2,7 @@ package subnet
 
 import (
 	"net/netip"
+	"slices"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
@@ -38,43 +39,31 @@ func Parse(obj *v1.Subnet, defaultVpc string) (Subnet, reconcile.Problems) {
 	return Subnet(s), ps
 }
 
+// actedOn are the fields of a spec that are acted on, or whose answer has a sentence of its own. Pods never wait for their
+// gateway, with disableGatewayCheck or without.
+var actedOn = []string{
+	"vpc", "protocol", "namespaces", "namespaceSelectors", "cidrBlock", "gateway", "excludeIps", "natOutgoing", "mtu", "enableLb",
+	"disableGatewayCheck", "default", "provider", "gatewayType", "private", "vlan",
+}
+
 // notImplemented tells of every field that asks for something a later version will do. Fields without which the subnet
 // would be another network than asked for keep it from being programmed at all.
-func notImplemented(spec *v1.SubnetSpec, ps *reconcile.Problems) {
-	if spec.Vlan != "" {
+func notImplemented(s *v1.SubnetSpec, ps *reconcile.Problems) {
+	if s.Vlan != "" {
 		ps.Add("spec.vlan", v1.ReasonNotImplemented, "underlay subnets are not implemented yet")
 	}
-	if spec.Provider != "" && spec.Provider != v1.Provider {
+	if s.Provider != "" && s.Provider != v1.Provider {
 		ps.Add("spec.provider", v1.ReasonNotImplemented, "subnets of attachments are not implemented yet")
 	}
-	if spec.Private {
+	if s.Private {
 		ps.Advise("spec.private", v1.ReasonNotImplemented, "not implemented yet: the subnet is NOT isolated")
 	}
-	for _, f := range []struct {
-		field string
-		set   bool
-	}{
-		{"gatewayType", spec.GatewayType == v1.GatewayCentralized},
-		{"gatewayNode", spec.GatewayNode != ""},
-		{"gatewayNodeSelectors", len(spec.GatewayNodeSelectors) > 0},
-		{"enableEcmp", spec.EnableEcmp},
-		{"natOutgoingPolicyRules", len(spec.NatOutgoingPolicyRules) > 0},
-		{"externalEgressGateway", spec.ExternalEgressGateway != ""},
-		{"allowSubnets", len(spec.AllowSubnets) > 0},
-		{"acls", len(spec.Acls) > 0},
-		{"allowEWTraffic", spec.AllowEWTraffic},
-		{"vips", len(spec.Vips) > 0},
-		{"logicalGateway", spec.LogicalGateway},
-		{"enableDHCP", spec.EnableDHCP},
-		{"enableIPv6RA", spec.EnableIPv6RA},
-		{"u2oInterconnection", spec.U2OInterconnection},
-		{"enableMulticastSnoop", spec.EnableMulticastSnoop},
-		{"enableExternalLBAddress", spec.EnableExternalLBAddress},
-		{"routeTable", spec.RouteTable != ""},
-		{"nodeNetwork", spec.NodeNetwork != ""},
-	} {
-		if f.set {
-			ps.Advise("spec."+f.field, v1.ReasonNotImplemented, "not implemented yet")
+	if s.GatewayType == v1.GatewayCentralized {
+		ps.Advise("spec.gatewayType", v1.ReasonNotImplemented, "not implemented yet")
+	}
+	for _, field := range spec.Fields(s) {
+		if !slices.Contains(actedOn, field) {
+			ps.Advise("spec."+field, v1.ReasonNotImplemented, "not implemented yet")
 		}
 	}
 }

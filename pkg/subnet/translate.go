@@ -23,8 +23,8 @@ type In struct {
 	Subnet *v1.Subnet
 	// DefaultVpc is the name of the Vpc whose traffic leaves by the nodes.
 	DefaultVpc string
-	// JoinSubnet is the name of the subnet of the nodes.
-	JoinSubnet string
+	// JoinSubnet is the name of the subnet of the nodes, DefaultSubnet that of the subnet of pods that nothing binds to another.
+	JoinSubnet, DefaultSubnet string
 	// Balanced is whether subnets that do not say so get the Vpc's Services.
 	Balanced bool
 	// Users are the owners of addresses of the subnet; read only when the object is to be deleted.
@@ -95,6 +95,10 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 // verdict reads the spec, alone and beside what is taken.
 func verdict(in In) (Subnet, reconcile.Problems) {
 	s, problems := Parse(in.Subnet, in.DefaultVpc)
+	if in.Subnet.Spec.Default && s.Name != in.DefaultSubnet {
+		problems.Advise("spec.default", v1.ReasonNotImplemented,
+			"the default subnet is %s, by the controller's --default-subnet or the defaultSubnet of a Vpc", in.DefaultSubnet)
+	}
 	if len(problems.Blocking()) == 0 {
 		s.refuseTaken(in.Taken, &problems)
 		s.refuseToCutOff(in, &problems)

@@ -2,6 +2,7 @@ package vpc
 
 import (
 	"net/netip"
+	"slices"
 
 	"k8s.io/utils/ptr"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
 // In is all that a Vpc's rows depend on.
@@ -109,20 +111,20 @@ const selfPriority = 3000
 // gone says whether the Vpc is to be deleted and no Subnet is in it any more.
 func (in In) gone() bool { return in.Vpc.DeletionTimestamp != nil && len(in.Subnets) == 0 }
 
-// notImplemented lists what the spec asks for that a later version will do.
-func notImplemented(spec *v1.VpcSpec) reconcile.Problems {
+// actedOn are the fields of a spec that are acted on: by who chooses the Subnets of pods.
+var actedOn = []string{"defaultSubnet", "namespaces"}
+
+// notImplemented lists what the spec asks for that a later version will do. What is there to be switched on, and is not, asks
+// for nothing.
+func notImplemented(s *v1.VpcSpec) reconcile.Problems {
 	var ps reconcile.Problems
-	later := func(set bool, field string) {
-		if set {
+	for _, field := range spec.Fields(s) {
+		switch {
+		case slices.Contains(actedOn, field):
+		case field == "bfdPort" && !s.BFDPort.Enabled, field == "dynamicRouting" && !s.DynamicRouting.Enabled:
+		default:
 			ps.Advise("spec."+field, v1.ReasonNotImplemented, "not implemented yet; the rest of the Vpc is in force")
 		}
 	}
-	later(len(spec.StaticRoutes) > 0, "staticRoutes")
-	later(len(spec.PolicyRoutes) > 0, "policyRoutes")
-	later(len(spec.VpcPeerings) > 0, "vpcPeerings")
-	later(spec.EnableExternal, "enableExternal")
-	later(len(spec.ExtraExternalSubnets) > 0, "extraExternalSubnets")
-	later(spec.EnableBfd, "enableBfd")
-	later(spec.BFDPort != nil && spec.BFDPort.Enabled, "bfdPort")
 	return ps
 }
