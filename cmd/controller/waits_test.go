@@ -148,6 +148,14 @@ func TestWaitingPodStartsByWhatHelpsIt(t *testing.T) {
 				return func() { edit(w, broken, func(s *v1.Subnet) { s.Spec.CIDRBlock = "10.31.0.0/24" }) }
 			},
 		},
+		"what its Subnet overlaps goes": {
+			asks: []string{v1.AnnotationLogicalSwitch, "late"}, why: "overlaps 10.31.0.0/24 of subnet roomy", want: "10.31.0.2",
+			prepare: func(w *world) func() {
+				more := roomy(w, nil)
+				w.create(newSubnet("late", "10.31.0.0/16")) // the pod comes before anybody has judged it, or just after
+				return func() { w.remove(more) }
+			},
+		},
 		"its Subnet comes": {
 			asks: []string{v1.AnnotationLogicalSwitch, "roomy"}, why: "does not exist", want: "10.31.0.2",
 			prepare: func(w *world) func() {

@@ -100,7 +100,10 @@ func (f *reservations) gather(ctx context.Context, r client.Reader, key types.Na
 		return in, nil //nolint:nilerr // the user is told, and an edit is looked at
 	}
 	if _, held := f.Pools.Held(wish.port); held.IsZero() {
-		return in, f.reserve(ctx, &in, wish)
+		if err := f.reserve(ctx, &in, wish); err != nil {
+			return In{}, err
+		}
+		return in, nil
 	}
 	if object.Labels[v1.LabelIPReserved] == "" && !f.Pools.Kept(wish.port) {
 		return In{}, nil // it came after its port: the record, which is about to be labelled so
@@ -153,6 +156,9 @@ func (f *reservations) subnet(ctx context.Context, w wish) (s subnet.Subnet, why
 	candidates, unfit, err := f.Subnets.Fit(ctx, w.subnet)
 	if err != nil {
 		return s, "", err //nolint:wrapcheck // it says what could not be read
+	}
+	if len(unfit) > 0 && unfit[0].Unjudged {
+		return s, "", &reconcile.Wait{For: "the first look at subnet " + w.subnet}
 	}
 	if len(unfit) > 0 {
 		return s, unfit[0].Why, nil

@@ -71,9 +71,14 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	if err != nil {
 		return In{}, err //nolint:wrapcheck // it says what could not be read
 	}
-	chosen, _, err := f.subnets.Fit(ctx, names...)
+	chosen, unfit, err := f.subnets.Fit(ctx, names...)
 	if err != nil {
 		return In{}, err //nolint:wrapcheck // it says what could not be read
+	}
+	for _, u := range unfit {
+		if u.Unjudged {
+			return In{}, &reconcile.Wait{For: "the first look at subnet " + u.Name}
+		}
 	}
 	return In{Namespace: &ns, Subnets: chosen}, nil
 }

@@ -11,7 +11,8 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, _ reconciletest.Page) reconcile.Feature[namespace.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[namespace.In] {
+		page.Judge()
 		chooser, err := pool.NewChooser(t.Context(), c, c, "ovn-default")
 		if err != nil {
 			t.Fatal(err)

@@ -126,6 +126,9 @@ func (f *feature) find(ctx context.Context, in *In) error {
 		f.allocate(in, candidates, pool.Request{Owner: asked.Owner, Family: asked.Family})
 	}
 	f.Pools.Bind(asked.Owner, string(in.Pod.UID))
+	if i := slices.IndexFunc(unfit, func(u subnet.Unfit) bool { return u.Unjudged }); i >= 0 && in.Lease.IsZero() {
+		return &reconcile.Wait{For: "the first look at subnet " + unfit[i].Name}
+	}
 	return nil
 }
 

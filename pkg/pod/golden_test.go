@@ -21,6 +21,7 @@ func TestPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		page.Judge()
 		pools := pool.New()
 		if page.Option("held", "") != "" {
 			hold(t, pools, page)

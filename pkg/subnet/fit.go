@@ -34,20 +34,35 @@ type Unfit struct {
 	Name string
 	// Why completes "subnet <name> …".
 	Why string
+	// Unjudged says that the reason is over in a moment: it is that the controller has not looked at the spec yet.
+	Unjudged bool
 }
 
 // FitsOtherwise lets Subnets through that come, go, or may be fit for others than before: by their spec, by the verdict on it,
 // or by what is in force. The news of their usage is dropped.
 var FitsOtherwise = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	before, after := e.ObjectOld.(*v1.Subnet), e.ObjectNew.(*v1.Subnet)
-	valid := func(s *v1.Subnet) bool { return v1.IsConditionTrue(s.Status.Conditions, v1.ConditionValidated) }
-	return before.Generation != after.Generation || valid(before) != valid(after) ||
+	return before.Generation != after.Generation || judged(before) != judged(after) ||
 		!equality.Semantic.DeepEqual(before.Status.InForce, after.Status.InForce)
 }}
 
+// judgement is what the controller says of a spec, and of which.
+type judgement struct {
+	status     metav1.ConditionStatus
+	generation int64
+}
+
+func judged(s *v1.Subnet) judgement {
+	c := v1.FindCondition(s.Status.Conditions, v1.ConditionValidated)
+	if c == nil {
+		return judgement{}
+	}
+	return judgement{c.Status, c.ObservedGeneration}
+}
+
 // Fit sorts the subnets that a pod may be in, by name, into candidates and the unfit, each in the order of the names. A
 // subnet that is missing, going or the nodes' own, or of which nothing is in force, is unfit, with the reason for a person
-// to read.
+// to read. So is one that nobody has judged yet: were it refused a moment later, its pods would wait for its switch.
 func (f Finder) Fit(ctx context.Context, names ...string) (candidates []Subnet, unfit []Unfit, err error) {
 	for _, name := range names {
 		s, obj, why, err := f.read(ctx, name)
@@ -60,8 +75,12 @@ func (f Finder) Fit(ctx context.Context, names ...string) (candidates []Subnet, 
 		case why == "" && obj.DeletionTimestamp != nil:
 			why = "is being deleted"
 		}
-		if why != "" {
-			unfit = append(unfit, Unfit{name, why})
+		u := Unfit{Name: name, Why: why}
+		if _, inForce := spec.InForce(obj, f.Names.DefaultVpc); why == "" && !inForce {
+			u.Why, u.Unjudged = "has not been looked at yet", true
+		}
+		if u.Why != "" {
+			unfit = append(unfit, u)
 			continue
 		}
 		candidates = append(candidates, s)

@@ -17,17 +17,19 @@ func TestFit(t *testing.T) {
 	made := func(name, cidr string) *v1.Subnet {
 		return &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 2}, Spec: v1.SubnetSpec{CIDRBlock: cidr}}
 	}
-	judged := func(s *v1.Subnet, generation int64) *v1.Subnet {
+	judged := func(s *v1.Subnet, status metav1.ConditionStatus, generation int64) *v1.Subnet {
 		s.Status.Conditions = []v1.Condition{{
-			Type: v1.ConditionValidated, Status: metav1.ConditionFalse, Message: "it overlaps", ObservedGeneration: generation,
+			Type: v1.ConditionValidated, Status: status, Message: "it overlaps", ObservedGeneration: generation,
 		}}
 		return s
 	}
-	leaving := made("leaving", "10.24.0.0/24")
+	accepted := func(s *v1.Subnet) *v1.Subnet { return judged(s, metav1.ConditionTrue, 2) }
+	leaving := accepted(made("leaving", "10.24.0.0/24"))
 	leaving.DeletionTimestamp, leaving.Finalizers = ptr.To(metav1.Unix(1, 0)), []string{v1.FinalizerKubeOVN}
 	objects := []client.Object{
-		made("a", "10.20.0.0/24"), made("b", "10.21.0.0/24"), made("join", "100.64.0.0/16"), made("nonsense", "10.20"), leaving,
-		judged(made("refused", "10.22.0.0/24"), 2), judged(made("edited", "10.23.0.0/24"), 1),
+		accepted(made("a", "10.20.0.0/24")), accepted(made("b", "10.21.0.0/24")), accepted(made("join", "100.64.0.0/16")),
+		made("nonsense", "10.20"), leaving, made("new", "10.25.0.0/24"),
+		judged(made("refused", "10.22.0.0/24"), metav1.ConditionFalse, 2), judged(made("edited", "10.23.0.0/24"), metav1.ConditionFalse, 1),
 	}
 	for name, tc := range map[string]struct {
 		names, fit []string
@@ -38,7 +40,8 @@ func TestFit(t *testing.T) {
 		"the nodes' own":              {names: []string{"join"}, unfit: []subnet.Unfit{{Name: "join", Why: "is the nodes' own"}}},
 		"one that goes":               {names: []string{"leaving"}, unfit: []subnet.Unfit{{Name: "leaving", Why: "is being deleted"}}},
 		"one that was refused":        {names: []string{"refused"}, unfit: []subnet.Unfit{{Name: "refused", Why: "is not valid: it overlaps"}}},
-		"refused as it read before":   {names: []string{"edited"}, fit: []string{"edited"}},
+		"refused as it read before":   {names: []string{"edited"}, unfit: []subnet.Unfit{{Name: "edited", Why: "has not been looked at yet", Unjudged: true}}},
+		"one that nobody has judged":  {names: []string{"new"}, unfit: []subnet.Unfit{{Name: "new", Why: "has not been looked at yet", Unjudged: true}}},
 		"one that cannot be read":     {names: []string{"nonsense"}, unfit: []subnet.Unfit{{Name: "nonsense", Why: `is not valid: spec.cidrBlock: "10.20" is not a CIDR`}}},
 		"one that is not in the list": {},
 	} {

@@ -14,12 +14,14 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ovs/ovstest"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
@@ -40,6 +42,17 @@ func (p Page) Option(name, fallback string) string {
 		return v
 	}
 	return fallback
+}
+
+// Judge makes the Subnets of a page such as the controller has accepted, unless their status says something else.
+func (p Page) Judge() {
+	for _, obj := range p.Objects {
+		if s, ok := obj.(*v1.Subnet); ok && len(s.Status.Conditions) == 0 {
+			s.Status.Conditions = []v1.Condition{{
+				Type: v1.ConditionValidated, Status: metav1.ConditionTrue, Reason: v1.ReasonValid, ObservedGeneration: s.Generation,
+			}}
+		}
+	}
 }
 
 // Golden runs a feature on every page of testdata. The feature is made by build, on a cluster that is not yet loaded;
