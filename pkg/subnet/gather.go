@@ -95,6 +95,9 @@ func (f *feature) judge(ctx context.Context, in *In) error {
 			return err
 		}
 	}
+	f.ranges.mu.Lock()
+	defer f.ranges.mu.Unlock()
+	// Under the lock: of a Subnet that leaves the cache after this, its last look tells who waits for its range.
 	var others []*v1.Subnet
 	for _, p := range c.prefixes {
 		some, err := f.config.Ranges.Overlapping(ctx, c.vpc, p)
@@ -103,8 +106,6 @@ func (f *feature) judge(ctx context.Context, in *In) error {
 		}
 		others = append(others, some...)
 	}
-	f.ranges.mu.Lock()
-	defer f.ranges.mu.Unlock()
 	if in.InForce != nil {
 		f.ranges.keep(in.Subnet.Name, in.InForce.VPC, in.InForce.prefixes())
 	}

@@ -17,7 +17,7 @@ import (
 // moment, are never both in force: what the cache says of their status is older than the verdicts. After a restart the
 // status of each Subnet says what it has.
 type ranges struct {
-	mu sync.Mutex // held from the look at others until the verdict is on record; never across I/O
+	mu sync.Mutex // held from the look at others, in the cache, until the verdict is on record; never across I/O
 	// held are the ranges of each Subnet: those of its rows, and those that it is about to have.
 	held map[string][]held
 	// refused are, for each Subnet that was in the way, those that wanted its range.
