@@ -42,6 +42,7 @@ $(CLUSTER):
 .PHONY: unit oracle e2e helm conformance short test test-kernel bench scale lint
 unit: deps ## unit tests, goldens, tests in network namespaces and on real OVSDB servers
 	PATH=$(OVN_BIN):$$PATH go test ./...
+	go vet -tags oracle,e2e ./...
 	go -C test/e2e/cluster test ./internal/...
 oracle: deps ## the rows on real OVN: northd and ovn-trace: FOCUS=TestName
 	PATH=$(OVN_BIN):$$PATH go test -tags oracle -count=1 -run '$(or $(FOCUS),Oracle)' ./pkg/... ./cmd/...
@@ -57,8 +58,12 @@ bench: ## ADD and DEL beside the bridge plugin's, policies and endpoints, and th
 	go test -run '^$$' -bench . ./pkg/ovs/...
 scale: ## what many nodes, Subnets and pods cost on the running cluster: FAKE_NODES=20 SUBNETS=10 PODS=2000 JSON=file
 	go run ./test/e2e/scale -nodes=$(or $(FAKE_NODES),20) -subnets=$(or $(SUBNETS),10) -pods=$(or $(PODS),2000) -json=$(JSON)
-lint: ## golangci-lint
+# The programs of Kubernetes and its tests (cmd/kube, cmd/e2e, cmd/policyapi) are shims, and to check them would take all of
+# Kubernetes through the linters.
+lint: ## golangci-lint, with all build tags, and in the module of the local cluster
 	go tool -modfile=tools/lint/go.mod golangci-lint run --allow-parallel-runners ./...
+	cd test/e2e/cluster && go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint run --allow-parallel-runners \
+		./internal/... ./cmd/cluster ./cmd/guest ./cmd/pause
 short: $(CLUSTER)
 	SUITE=short $(CLUSTER) conformance
 test-kernel: ## what the kernel does, on a cluster with a virtual machine: too slow for `make test`

@@ -127,7 +127,9 @@ func TestAdminNetworkPolicy(t *testing.T) {
 		friendly, visitor bool
 	}{
 		{"deny", v1alpha1.AdminNetworkPolicyIngressRule{Action: v1alpha1.AdminNetworkPolicyRuleActionDeny, From: from(ns)}, false, false},
-		{"allow a port", v1alpha1.AdminNetworkPolicyIngressRule{Action: v1alpha1.AdminNetworkPolicyRuleActionAllow, From: from(guest), Ports: &web}, true, true},
+		{"allow a port", v1alpha1.AdminNetworkPolicyIngressRule{
+			Action: v1alpha1.AdminNetworkPolicyRuleActionAllow, From: from(guest), Ports: &web,
+		}, true, true},
 		{"pass", v1alpha1.AdminNetworkPolicyIngressRule{Action: v1alpha1.AdminNetworkPolicyRuleActionPass, From: from(guest)}, true, false},
 	} {
 		t.Run(step.name, func(t *testing.T) {

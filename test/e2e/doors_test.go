@@ -300,6 +300,7 @@ func forge(t *testing.T, from *corev1.Pod, all []framework.Forgery) {
 func sbNumber(t *testing.T, table, where string) int {
 	t.Helper()
 	pod := do[*corev1.Pod](t)(cluster.PodOf(t.Context(), framework.Central, ""))
-	out := do[string](t)(cluster.ExecIn(t.Context(), pod, "sb-ovsdb", "ovn-sbctl", "--no-leader-only", "--bare", "--columns=tunnel_key", "find", table, where))
+	out := do[string](t)(cluster.ExecIn(t.Context(), pod, "sb-ovsdb",
+		"ovn-sbctl", "--no-leader-only", "--bare", "--columns=tunnel_key", "find", table, where))
 	return do[int](t)(strconv.Atoi(out))
 }

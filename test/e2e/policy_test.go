@@ -64,7 +64,8 @@ func awaitPolicy(t *testing.T, p *networkingv1.NetworkPolicy) {
 	t.Helper()
 	ctx := within(t, 30*time.Second, "policy "+p.Name)
 	want := fmt.Sprintf(`"inForce":true,"generation":%d,`, p.Generation)
-	found, err := framework.AwaitOne(ctx, cluster, &networkingv1.NetworkPolicyList{}, client.ObjectKeyFromObject(p), func(now *networkingv1.NetworkPolicy) bool {
+	policies, key := &networkingv1.NetworkPolicyList{}, client.ObjectKeyFromObject(p)
+	found, err := framework.AwaitOne(ctx, cluster, policies, key, func(now *networkingv1.NetworkPolicy) bool {
 		return strings.Contains(now.Annotations[v1.AnnotationPolicyStatus], want)
 	})
 	must(t, err)
@@ -138,10 +139,18 @@ func TestNetworkPolicy(t *testing.T) {
 		{"pods of other namespaces", letIn(networkingv1.NetworkPolicyPeer{NamespaceSelector: selected("team", "blue")}), []*corev1.Pod{visitor}},
 		{"a block", letIn(block(friend.Status.PodIP + "/32")), []*corev1.Pod{friend}},
 		{"a block with an exception", letIn(block("10.16.0.0/16", friend.Status.PodIP+"/32")), []*corev1.Pod{foe, visitor}},
-		{"an exception beside a selector", letIn(block("10.16.0.0/16", friend.Status.PodIP+"/32"), podPeer("app", "friend")), []*corev1.Pod{friend, foe, visitor}},
+		{
+			"an exception beside a selector", letIn(block("10.16.0.0/16", friend.Status.PodIP+"/32"), podPeer("app", "friend")),
+			[]*corev1.Pod{friend, foe, visitor},
+		},
 		{"a node's block", letIn(block(nodeIP + "/32")), []*corev1.Pod{host}},
-		{"a named port", networkingv1.NetworkPolicyIngressRule{From: []networkingv1.NetworkPolicyPeer{podPeer("app", "foe")}, Ports: []networkingv1.NetworkPolicyPort{tcpPort(intstr.FromString("http"))}}, []*corev1.Pod{foe}},
-		{"a range of ports", networkingv1.NetworkPolicyIngressRule{Ports: []networkingv1.NetworkPolicyPort{{Port: ptr.To(intstr.FromInt32(8070)), EndPort: ptr.To[int32](8080)}}}, []*corev1.Pod{friend, foe, visitor, host}},
+		{"a named port", networkingv1.NetworkPolicyIngressRule{
+			From:  []networkingv1.NetworkPolicyPeer{podPeer("app", "foe")},
+			Ports: []networkingv1.NetworkPolicyPort{tcpPort(intstr.FromString("http"))},
+		}, []*corev1.Pod{foe}},
+		{"a range of ports", networkingv1.NetworkPolicyIngressRule{
+			Ports: []networkingv1.NetworkPolicyPort{{Port: ptr.To(intstr.FromInt32(8070)), EndPort: ptr.To[int32](8080)}},
+		}, []*corev1.Pod{friend, foe, visitor, host}},
 		{"another port", networkingv1.NetworkPolicyIngressRule{Ports: []networkingv1.NetworkPolicyPort{tcpPort(intstr.FromInt32(8079))}}, nil},
 	} {
 		t.Run(s.name, func(t *testing.T) {
@@ -230,7 +239,10 @@ func TestPolicyEditsLeaveNoGap(t *testing.T) {
 	both := func(spec *networkingv1.NetworkPolicySpec) {
 		spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}
 	}
-	port := networkingv1.NetworkPolicyIngressRule{From: letIn(podPeer("app", "friend")).From, Ports: []networkingv1.NetworkPolicyPort{udp(framework.EchoPort, framework.EchoPort)}}
+	port := networkingv1.NetworkPolicyIngressRule{
+		From:  letIn(podPeer("app", "friend")).From,
+		Ports: []networkingv1.NetworkPolicyPort{udp(framework.EchoPort, framework.EchoPort)},
+	}
 	span := networkingv1.NetworkPolicyIngressRule{From: letIn(podPeer("role", "web")).From, Ports: []networkingv1.NetworkPolicyPort{udp(6000, 8000)}}
 	labels := networkingv1.NetworkPolicyPeer{NamespaceSelector: selected("team", "red"), PodSelector: selected("app", "friend")}
 	for _, edit := range []struct {
@@ -346,7 +358,9 @@ func TestPolicyRecomputes(t *testing.T) {
 			})
 		}},
 		{"pods that join and leave groups", 0, func() {
-			more := []*corev1.Pod{framework.Idle("server-2", framework.Labelled("app", "server")), framework.Idle("friend-2", framework.Labelled("app", "friend"))}
+			more := []*corev1.Pod{
+				framework.Idle("server-2", framework.Labelled("app", "server")), framework.Idle("friend-2", framework.Labelled("app", "friend")),
+			}
 			ns.Start(more...)
 			ns.Stop(more...)
 		}},

@@ -144,7 +144,8 @@ func TestZombieInterface(t *testing.T) {
 	ns.Start(next)
 	answered := 0
 	for range 20 {
-		if got, err := cluster.Fetch(t.Context(), caller, url(next.Status.PodIP, framework.HTTPPort, "/hostname")); err == nil && strings.Contains(got, "w-0") {
+		got, err := cluster.Fetch(t.Context(), caller, url(next.Status.PodIP, framework.HTTPPort, "/hostname"))
+		if err == nil && strings.Contains(got, "w-0") {
 			answered++
 		}
 	}

@@ -168,8 +168,9 @@ func (c *Cluster) WatchAnswers(ctx context.Context, from *corev1.Pod, address st
 	}()
 	defer lines.Close()
 	return c.exec(ctx, process{
-		Pod: from, Container: from.Spec.Containers[0].Name, Command: []string{probePath, "watch", net.JoinHostPort(address, strconv.Itoa(EchoPort)), every.String()},
-		In: in, Out: lines, Err: io.Discard,
+		Pod: from, Container: from.Spec.Containers[0].Name,
+		Command: []string{probePath, "watch", net.JoinHostPort(address, strconv.Itoa(EchoPort)), every.String()},
+		In:      in, Out: lines, Err: io.Discard,
 	})
 }
 

@@ -17,7 +17,9 @@ import (
 
 // Await lists and then watches objects until done says that they are as awaited. It asks done about all of them
 // together, once for the list and again for each change, and returns the objects that it agreed to.
-func Await[T client.Object](ctx context.Context, c client.WithWatch, list client.ObjectList, done func([]T) bool, opts ...client.ListOption) ([]T, error) {
+func Await[T client.Object](
+	ctx context.Context, c client.WithWatch, list client.ObjectList, done func([]T) bool, opts ...client.ListOption,
+) ([]T, error) {
 	have := map[types.NamespacedName]T{}
 	for {
 		err := relist(ctx, c, list, have, opts)
@@ -45,7 +47,9 @@ func Await[T client.Object](ctx context.Context, c client.WithWatch, list client
 }
 
 // AwaitOne is Await for one object that exists, or will.
-func AwaitOne[T client.Object](ctx context.Context, c client.WithWatch, list client.ObjectList, key types.NamespacedName, done func(T) bool) (T, error) {
+func AwaitOne[T client.Object](
+	ctx context.Context, c client.WithWatch, list client.ObjectList, key types.NamespacedName, done func(T) bool,
+) (T, error) {
 	opts := []client.ListOption{client.MatchingFields{"metadata.name": key.Name}, client.InNamespace(key.Namespace)}
 	found, err := Await(ctx, c, list, func(all []T) bool { return len(all) == 1 && done(all[0]) }, opts...)
 	if err != nil {
@@ -55,7 +59,9 @@ func AwaitOne[T client.Object](ctx context.Context, c client.WithWatch, list cli
 	return found[0], nil
 }
 
-func relist[T client.Object](ctx context.Context, c client.WithWatch, list client.ObjectList, have map[types.NamespacedName]T, opts []client.ListOption) error {
+func relist[T client.Object](
+	ctx context.Context, c client.WithWatch, list client.ObjectList, have map[types.NamespacedName]T, opts []client.ListOption,
+) error {
 	if err := c.List(ctx, list, opts...); err != nil {
 		return err
 	}

@@ -71,7 +71,8 @@ func (l *load) firstPod(ctx context.Context, name string, end func() error) (*re
 	}
 	began := time.Now()
 	p := l.newPod(name, 0)
-	told := l.follow(ctx, &corev1.PodList{}, func(obj client.Object) bool { return obj.GetName() == name && addressed(obj) }, client.InNamespace(namespace))
+	isTold := func(obj client.Object) bool { return obj.GetName() == name && addressed(obj) }
+	told := l.follow(ctx, &corev1.PodList{}, isTold, client.InNamespace(namespace))
 	if err := l.Create(ctx, p); err != nil {
 		return nil, fmt.Errorf("creating pod %s: %w", name, err)
 	}

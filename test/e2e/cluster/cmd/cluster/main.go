@@ -28,7 +28,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	err := command().ExecuteContext(ctx)
-	if exit := (exitCode)(0); errors.As(err, &exit) {
+	if exit := exitCode(0); errors.As(err, &exit) {
 		return int(exit)
 	}
 	if err != nil {

@@ -51,7 +51,8 @@ func serve(w *wire, secret string) error {
 	cmd.Stdout, cmd.Stderr = &writer{wire: w, kind: output}, &writer{wire: w, kind: complaint}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // and its children
-	cmd.WaitDelay = time.Second                                                          // what it left running in the background may keep its output open
+	// What it left running in the background may keep its output open.
+	cmd.WaitDelay = time.Second
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return fmt.Errorf("making a pipe: %w", err)

@@ -22,13 +22,17 @@ func Mirror() string {
 
 // nodePackages are the tools of a node, which are at the same time those that Kubernetes' own tests expect in the image
 // agnhost: the node's root and the image's first layer are one file.
-var nodePackages = []string{"ca-certificates", "curl", "wget", "dnsutils", "netcat-openbsd", "iproute2", "iperf3", "iperf",
+var nodePackages = []string{
+	"ca-certificates", "curl", "wget", "dnsutils", "netcat-openbsd", "iproute2", "iperf3", "iperf",
 	"busybox-static", "nginx-light", "ethtool", "procps", "iputils-ping", "iptables", "nftables", "tcpdump", "conntrack",
-	"socat", "bash", "python3-minimal", "mount", "kmod", "libseccomp2"}
+	"socat", "bash", "python3-minimal", "mount", "kmod", "libseccomp2",
+}
 
 // lean leaves out what no program reads.
-var lean = []string{"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-	"--dpkgopt=path-exclude=/usr/share/locale/*"}
+var lean = []string{
+	"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+	"--dpkgopt=path-exclude=/usr/share/locale/*",
+}
 
 // NodeRoot is a Debian root file system with the tools of a node: root.tar, and unpacked in root.
 func NodeRoot() Artefact {

@@ -110,8 +110,10 @@ func kubernetesFlags() string {
 	minor, _, _ = strings.Cut(minor, ".")
 	flags := []string{"-s", "-w"}
 	for _, p := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
-		for _, kv := range []string{"gitVersion=" + KubernetesVersion, "gitMajor=" + major, "gitMinor=" + minor,
-			"gitCommit=0000000000000000000000000000000000000000", "gitTreeState=clean", "buildDate=2026-01-01T00:00:00Z"} {
+		for _, kv := range []string{
+			"gitVersion=" + KubernetesVersion, "gitMajor=" + major, "gitMinor=" + minor,
+			"gitCommit=0000000000000000000000000000000000000000", "gitTreeState=clean", "buildDate=2026-01-01T00:00:00Z",
+		} {
 			flags = append(flags, "-X", p+"."+kv)
 		}
 	}
@@ -134,8 +136,10 @@ func Runc() Artefact {
 
 // corednsPlugins are those of CoreDNS's plugins that the cluster and the upstream tests name in a Corefile. All of them
 // would take more than twice as long to compile, for they bring the libraries of three clouds.
-var corednsPlugins = []string{"cache", "errors", "forward", "health", "hosts", "kubernetes", "log", "loadbalance", "loop",
-	"metrics", "ready", "reload"}
+var corednsPlugins = []string{
+	"cache", "errors", "forward", "health", "hosts", "kubernetes", "log", "loadbalance", "loop",
+	"metrics", "ready", "reload",
+}
 
 // CoreDNS is built of its project's release with fewer plugins: the file that lists them is another, and all else,
 // dependencies included, is as released.

@@ -139,7 +139,8 @@ func (r *run) artefacts(ctx context.Context) error {
 		return err
 	}
 	archive, err := r.cache.Ensure(ctx, images.Kubernetes(images.Made{
-		Kubernetes: compiled["kubernetes"], CoreDNS: compiled["coredns"], NodeRoot: root}))
+		Kubernetes: compiled["kubernetes"], CoreDNS: compiled["coredns"], NodeRoot: root,
+	}))
 	if err != nil {
 		return err
 	}
@@ -148,8 +149,10 @@ func (r *run) artefacts(ctx context.Context) error {
 		if ovn != "" {
 			loaded = append(loaded, filepath.Join(ovn, images.OVNArchive))
 		}
-		if err := r.vmArtefacts(ctx, build.VMParts{NodeRoot: root, Kubernetes: compiled["kubernetes"], Containerd: compiled["containerd"],
-			Runc: compiled["runc"], Plugins: compiled["cni-plugins"], Archives: loaded}); err != nil {
+		if err := r.vmArtefacts(ctx, build.VMParts{
+			NodeRoot: root, Kubernetes: compiled["kubernetes"], Containerd: compiled["containerd"],
+			Runc: compiled["runc"], Plugins: compiled["cni-plugins"], Archives: loaded,
+		}); err != nil {
 			return err
 		}
 	}

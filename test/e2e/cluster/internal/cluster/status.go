@@ -25,7 +25,10 @@ func Status(ctx context.Context, dir sandbox.Dir) error {
 	if err := r.client.APIReady(ctx); err != nil {
 		return fmt.Errorf("the API server does not answer: %w", err)
 	}
-	for _, args := range [][]string{{"get", "nodes", "-o", "wide", "--label-columns=ovn.kubernetes.io/ovs_dp_type"}, {"-n", "kube-system", "get", "pods", "-o", "wide"}} {
+	for _, args := range [][]string{
+		{"get", "nodes", "-o", "wide", "--label-columns=ovn.kubernetes.io/ovs_dp_type"},
+		{"-n", "kube-system", "get", "pods", "-o", "wide"},
+	} {
 		out, err := r.client.Kubectl(ctx, "", args...)
 		if err != nil {
 			return err

@@ -112,8 +112,10 @@ func bridgeConfig(cidrs []netip.Prefix) (string, error) {
 		}
 	}
 	b, err := json.Marshal(object{"cniVersion": "1.0.0", "name": "bridge-network", "plugins": []object{
-		{"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
-			"ipam": object{"type": "host-local", "dataDir": "/run/cni-ipam", "ranges": ranges, "routes": routes}},
+		{
+			"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
+			"ipam": object{"type": "host-local", "dataDir": "/run/cni-ipam", "ranges": ranges, "routes": routes},
+		},
 		{"type": "portmap", "capabilities": object{"portMappings": true}, "backend": "nftables"},
 	}})
 	if err != nil {

@@ -21,8 +21,10 @@ func TestBridge(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct{ name, got, want string }{
-		{"routes", bridgeRoutes(nodes[0], nodes, cidrs),
-			"route replace 10.16.3.0/24 via 172.31.0.2\nroute replace fd00:10:16:3::/64 via fd00:31::2\n"},
+		{
+			"routes", bridgeRoutes(nodes[0], nodes, cidrs),
+			"route replace 10.16.3.0/24 via 172.31.0.2\nroute replace fd00:10:16:3::/64 via fd00:31::2\n",
+		},
 		{"rules", bridgeRules(cidrs["node1"][:1]), `table inet bridge-network {
   chain postrouting {
     type nat hook postrouting priority 100;

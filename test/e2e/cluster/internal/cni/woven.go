@@ -67,10 +67,12 @@ func kustomization(c spec.Cluster) string {
 		args       []string
 	}{
 		{"DaemonSet", "woven-daemon", []string{"--iface=" + TunnelInterface, services}},
-		{"Deployment", "woven-controller", []string{"--default-cidr=" + controlplane.Prefixes(c, spec.Pods),
+		{"Deployment", "woven-controller", []string{
+			"--default-cidr=" + controlplane.Prefixes(c, spec.Pods),
 			"--node-switch-cidr=" + controlplane.Prefixes(c, spec.Join), services,
 			// The API server runs on it, and it has no label that says so: upstream's tests of topology hints count on that.
-			"--control-plane-nodes=" + spec.NodeName(1)}},
+			"--control-plane-nodes=" + spec.NodeName(1),
+		}},
 	} {
 		fmt.Fprintf(&b, "- target: {kind: %s, name: %s}\n  patch: |-\n", p.kind, p.name)
 		for _, arg := range p.args {

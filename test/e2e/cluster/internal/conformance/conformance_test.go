@@ -93,34 +93,77 @@ func TestExplain(t *testing.T) {
 		spec   Spec
 		want   string
 	}{
-		{"a kind of spec that is left out", spec.IPv4, here,
-			Spec{Name: "sctp", State: LeftOut, Labels: []string{"Feature:SCTPConnectivity"}}, "SCTP"},
-		{"left out where nothing forces it", spec.IPv4, map[string]Fact{},
-			Spec{Name: "sctp", State: LeftOut, Labels: []string{"Feature:SCTPConnectivity"}}, ""},
-		{"left out for another family", spec.Dual, here,
-			Spec{Name: "dual", State: LeftOut, Labels: []string{"Feature:IPv6DualStack"}}, ""},
-		{"left out for this family", spec.IPv4, here,
-			Spec{Name: "dual", State: LeftOut, Labels: []string{"Feature:IPv6DualStack"}}, "single stack"},
-		{"a label is no excuse for a spec that ran", spec.IPv4, here,
-			Spec{Name: "sctp", State: Failed, Says: "timed out", Labels: []string{"Feature:SCTPConnectivity"}}, ""},
-		{"the name alone is no reason", spec.IPv4, here,
-			Spec{Name: "Traffic Distribution should route", State: Failed, Says: "timed out"}, ""},
-		{"name and words", spec.IPv4, here,
-			Spec{Name: "Traffic Distribution should route", State: Skipped, Says: "Requires >= 3 zones"}, "six nodes"},
-		{"name and words where the fact is otherwise", spec.IPv4, map[string]Fact{},
-			Spec{Name: "Traffic Distribution should route", State: Skipped, Says: "Requires >= 3 zones"}, ""},
-		{"a test that SCTP ended", spec.IPv4, here, Spec{Name: "TestConformance/CNPAdminTierGress/deny", State: Failed,
-			Says: "a.go:1: FAILED Command was [connect --protocol=sctp x]\na.go:2: stderr: OTHER: protocol not supported"}, "SCTP in network-policy-api"},
-		{"another that SCTP ended", spec.IPv4, here, Spec{Name: "TestConformance/CNPBaselineTierEgressNodePeers/deny", State: Failed,
-			Says: "a.go:1: FAILED Command was [connect --protocol=sctp x]\na.go:2: stderr: OTHER: protocol not supported"}, "SCTP in network-policy-api"},
-		{"a test of SCTP that TCP ended", spec.IPv4, here, Spec{Name: "TestConformance/CNPAdminTierGress/deny", State: Failed,
-			Says: "a.go:1: FAILED Command was [connect --protocol=tcp x]\na.go:2: stderr: OTHER: protocol not supported"}, ""},
-		{"a connection that the kernel does not see", spec.IPv4, map[string]Fact{"no openvswitch": {Holds: true}},
-			Spec{Name: "KubeProxy should set TCP CLOSE_WAIT timeout [Privileged]", State: Failed,
-				Says: "no valid conntrack entry for port 11302 on node 172.31.0.1: timed out waiting for the condition"}, "conntrack in userspace"},
-		{"one that the kernel should see", spec.IPv4, withoutKernel(map[string]Fact{"no openvswitch": {Holds: true}}),
-			Spec{Name: "KubeProxy should set TCP CLOSE_WAIT timeout [Privileged]", State: Failed,
-				Says: "no valid conntrack entry for port 11302 on node 172.31.0.1: timed out waiting for the condition"}, ""},
+		{
+			"a kind of spec that is left out", spec.IPv4, here,
+			Spec{Name: "sctp", State: LeftOut, Labels: []string{"Feature:SCTPConnectivity"}},
+			"SCTP",
+		},
+		{
+			"left out where nothing forces it", spec.IPv4,
+			map[string]Fact{},
+			Spec{Name: "sctp", State: LeftOut, Labels: []string{"Feature:SCTPConnectivity"}},
+			"",
+		},
+		{
+			"left out for another family", spec.Dual, here,
+			Spec{Name: "dual", State: LeftOut, Labels: []string{"Feature:IPv6DualStack"}},
+			"",
+		},
+		{
+			"left out for this family", spec.IPv4, here,
+			Spec{Name: "dual", State: LeftOut, Labels: []string{"Feature:IPv6DualStack"}},
+			"single stack",
+		},
+		{
+			"a label is no excuse for a spec that ran", spec.IPv4, here,
+			Spec{Name: "sctp", State: Failed, Says: "timed out", Labels: []string{"Feature:SCTPConnectivity"}},
+			"",
+		},
+		{
+			"the name alone is no reason", spec.IPv4, here,
+			Spec{Name: "Traffic Distribution should route", State: Failed, Says: "timed out"},
+			"",
+		},
+		{
+			"name and words", spec.IPv4, here,
+			Spec{Name: "Traffic Distribution should route", State: Skipped, Says: "Requires >= 3 zones"},
+			"six nodes",
+		},
+		{
+			"name and words where the fact is otherwise", spec.IPv4,
+			map[string]Fact{},
+			Spec{Name: "Traffic Distribution should route", State: Skipped, Says: "Requires >= 3 zones"},
+			"",
+		},
+		{"a test that SCTP ended", spec.IPv4, here, Spec{
+			Name: "TestConformance/CNPAdminTierGress/deny", State: Failed,
+			Says: "a.go:1: FAILED Command was [connect --protocol=sctp x]\na.go:2: stderr: OTHER: protocol not supported",
+		}, "SCTP in network-policy-api"},
+		{"another that SCTP ended", spec.IPv4, here, Spec{
+			Name: "TestConformance/CNPBaselineTierEgressNodePeers/deny", State: Failed,
+			Says: "a.go:1: FAILED Command was [connect --protocol=sctp x]\na.go:2: stderr: OTHER: protocol not supported",
+		}, "SCTP in network-policy-api"},
+		{"a test of SCTP that TCP ended", spec.IPv4, here, Spec{
+			Name: "TestConformance/CNPAdminTierGress/deny", State: Failed,
+			Says: "a.go:1: FAILED Command was [connect --protocol=tcp x]\na.go:2: stderr: OTHER: protocol not supported",
+		}, ""},
+		{
+			"a connection that the kernel does not see", spec.IPv4,
+			map[string]Fact{"no openvswitch": {Holds: true}},
+			Spec{
+				Name: "KubeProxy should set TCP CLOSE_WAIT timeout [Privileged]", State: Failed,
+				Says: "no valid conntrack entry for port 11302 on node 172.31.0.1: timed out waiting for the condition",
+			},
+			"conntrack in userspace",
+		},
+		{
+			"one that the kernel should see", spec.IPv4, withoutKernel(map[string]Fact{"no openvswitch": {Holds: true}}),
+			Spec{
+				Name: "KubeProxy should set TCP CLOSE_WAIT timeout [Privileged]", State: Failed,
+				Says: "no valid conntrack entry for port 11302 on node 172.31.0.1: timed out waiting for the condition",
+			},
+			"",
+		},
 		{"a failure that nobody knows", spec.IPv4, here, Spec{Name: "Services should work", State: Failed, Says: "refused"}, ""},
 		{"a failure without a word", spec.IPv4, here, Spec{Name: "Services should work", State: Failed}, ""},
 	} {
@@ -228,8 +271,10 @@ FAIL
 	}
 	compare(t, specs, []Spec{
 		{Name: "TestConformance/Egress/tcp", State: Passed, Took: time.Second / 2},
-		{Name: "TestConformance/Egress/sctp", State: Failed, Took: 3 * time.Second / 2,
-			Says: "helper.go:1: FAILED Command was [connect --protocol=sctp]\nhelper.go:2: stderr: protocol not supported"},
+		{
+			Name: "TestConformance/Egress/sctp", State: Failed, Took: 3 * time.Second / 2,
+			Says: "helper.go:1: FAILED Command was [connect --protocol=sctp]\nhelper.go:2: stderr: protocol not supported",
+		},
 		{Name: "TestConformance/Cleanup", State: Failed, Took: time.Second, Says: "apply.go:3: error deleting resource"},
 		{Name: "TestConformance/Cleanup/fine", State: Passed},
 	})

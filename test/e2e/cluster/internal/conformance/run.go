@@ -86,9 +86,11 @@ const upstreamReport = "report.yaml"
 // kubernetes runs specs of Kubernetes' end-to-end tests.
 func (r Runner) kubernetes(ctx context.Context, s Suite, out string) ([]Spec, error) {
 	focus := []string{s.Focus, r.Focus}
-	args := []string{fmt.Sprintf("--procs=%d", s.Procs), "--no-color", "--silence-skips", "--timeout=3h",
+	args := []string{
+		fmt.Sprintf("--procs=%d", s.Procs), "--no-color", "--silence-skips", "--timeout=3h",
 		"--label-filter=(" + s.Labels + ")" + r.Reasons.leftOut(r.Cluster.Family, r.Facts),
-		"--output-dir=" + out, "--json-report=report.json"}
+		"--output-dir=" + out, "--json-report=report.json",
+	}
 	if f := both(focus...); f != "" {
 		args = append(args, "--focus="+f)
 	}
@@ -107,8 +109,10 @@ const emulated = "6"
 
 // policyAPI runs the conformance suite of network-policy-api.
 func (r Runner) policyAPI(ctx context.Context, s Suite, out string) ([]Spec, error) {
-	args := []string{"-test.v", "-test.timeout=90m", "-kubeconfig=" + r.Kubeconfig, "-woven-version=" + r.Version,
-		"-report=" + filepath.Join(out, upstreamReport)}
+	args := []string{
+		"-test.v", "-test.timeout=90m", "-kubeconfig=" + r.Kubeconfig, "-woven-version=" + r.Version,
+		"-report=" + filepath.Join(out, upstreamReport),
+	}
 	if s.OwnKernel {
 		args = append(args, "-patience="+emulated)
 	}

@@ -30,14 +30,17 @@ func StartControllers(ctx context.Context, n *node.Node, c spec.Cluster) error {
 
 // etcd need not survive a power cut, so it need not wait for the disk either.
 func etcd() []string {
-	return []string{"etcd", "--name=woven", "--data-dir=/var/lib/etcd", "--unsafe-no-fsync", "--log-level=warn",
+	return []string{
+		"etcd", "--name=woven", "--data-dir=/var/lib/etcd", "--unsafe-no-fsync", "--log-level=warn",
 		"--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
 		"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-		"--initial-cluster=woven=http://127.0.0.1:2380"}
+		"--initial-cluster=woven=http://127.0.0.1:2380",
+	}
 }
 
 func apiServerCommand(c spec.Cluster) []string {
-	return []string{"kube-apiserver",
+	return []string{
+		"kube-apiserver",
 		"--etcd-servers=http://127.0.0.1:2379",
 		"--advertise-address=" + c.Addrs(spec.Management, 1)[0].String(),
 		"--bind-address=::", "--secure-port=6443",
@@ -56,7 +59,8 @@ func apiServerCommand(c spec.Cluster) []string {
 		"--requestheader-group-headers=X-Remote-Group", "--requestheader-username-headers=X-Remote-User",
 		"--proxy-client-cert-file=" + pkiDir + "front-proxy-client.crt",
 		"--proxy-client-key-file=" + pkiDir + "front-proxy-client.key",
-		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true"}
+		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true",
+	}
 }
 
 // controllerManager gives nodes pod CIDRs only where the plugin wants them: Woven has subnets of its own.
@@ -94,8 +98,10 @@ func nodeBits(p netip.Prefix) int {
 
 func withKubeconfig(program string, args ...string) []string {
 	conf := pkiDir + program + ".conf"
-	return append([]string{program, "--kubeconfig=" + conf, "--authentication-kubeconfig=" + conf,
-		"--authorization-kubeconfig=" + conf}, args...)
+	return append([]string{
+		program, "--kubeconfig=" + conf, "--authentication-kubeconfig=" + conf,
+		"--authorization-kubeconfig=" + conf,
+	}, args...)
 }
 
 // Prefixes prints the prefixes of a network in the cluster's families, as Kubernetes takes them.

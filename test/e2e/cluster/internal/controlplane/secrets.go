@@ -75,8 +75,10 @@ func NewSecrets(c spec.Cluster) (*Secrets, error) {
 // node makes the secrets that every node has.
 func (is *issuer) node(c spec.Cluster, i int) map[string]string {
 	name := spec.NodeName(i)
-	user := pki.Subject{Name: "system:node:" + name, Groups: []string{"system:nodes"},
-		Hosts: []string{name}, Addrs: c.Addrs(spec.Management, i)}
+	user := pki.Subject{
+		Name: "system:node:" + name, Groups: []string{"system:nodes"},
+		Hosts: []string{name}, Addrs: c.Addrs(spec.Management, i),
+	}
 	files := map[string]string{
 		"/etc/kubernetes/ca.crt":          string(is.ca.Cert),
 		"/etc/kubernetes/kubelet.conf":    string(is.kubeconfig(user)),
@@ -92,8 +94,10 @@ func put(files map[string]string, path string, p pki.Pair) {
 
 // apiServer is whom the API server's certificate is for: every name and address it is reached by.
 func apiServer(c spec.Cluster) pki.Subject {
-	s := pki.Subject{Name: "kube-apiserver", Hosts: []string{"localhost", "kubernetes", "kubernetes.default",
-		"kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}}
+	s := pki.Subject{Name: "kube-apiserver", Hosts: []string{
+		"localhost", "kubernetes", "kubernetes.default",
+		"kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+	}}
 	s.Addrs = append(s.Addrs, netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback())
 	s.Addrs = append(s.Addrs, c.Addrs(spec.Management, 1)...)
 	s.Addrs = append(s.Addrs, c.Addrs(spec.Services, 1)...)

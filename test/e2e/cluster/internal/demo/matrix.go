@@ -91,8 +91,10 @@ const separator = "\x1e"
 
 // command is one curl for all URLs, each several times: starting a process in a pod costs more than the answer.
 func command(targets []target, limit time.Duration) []string {
-	argv := []string{"curl", "--silent", "--max-time", fmt.Sprintf("%.0f", limit.Seconds()), "--header", "Connection: close",
-		"--write-out", separator + "%{http_code} %{time_total} %{errormsg}" + separator + "\n"}
+	argv := []string{
+		"curl", "--silent", "--max-time", fmt.Sprintf("%.0f", limit.Seconds()), "--header", "Connection: close",
+		"--write-out", separator + "%{http_code} %{time_total} %{errormsg}" + separator + "\n",
+	}
 	for _, t := range targets {
 		for range tries {
 			argv = append(argv, t.url)

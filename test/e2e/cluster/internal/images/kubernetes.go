@@ -84,7 +84,9 @@ exec /agnhost-2 "$@"
 // busybox is a small system of one program with all the names that it answers to.
 func busybox(nodeRoot string) []entry {
 	entries := []entry{
-		{name: "bin/"}, {name: "tmp/"}, {name: "etc/"},
+		{name: "bin/"},
+		{name: "tmp/"},
+		{name: "etc/"},
 		{name: "bin/busybox", from: filepath.Join(nodeRoot, "root", "usr", "bin", "busybox")},
 		{name: "etc/passwd", text: "root:x:0:0:root:/root:/bin/sh\n"},
 		{name: "etc/group", text: "root:x:0:\n"},
@@ -96,8 +98,10 @@ func busybox(nodeRoot string) []entry {
 }
 
 // applets are the programs of busybox that tests call.
-var applets = []string{"ash", "cat", "chmod", "cp", "cut", "date", "dd", "df", "echo", "env", "expr", "false", "grep", "head",
+var applets = []string{
+	"ash", "cat", "chmod", "cp", "cut", "date", "dd", "df", "echo", "env", "expr", "false", "grep", "head",
 	"hostname", "httpd", "id", "ip", "kill", "ln", "ls", "mkdir", "mount", "mv", "nc", "netstat", "nslookup", "ping", "ping6",
 	"printf", "ps", "pwd", "rm", "route", "sed", "seq", "sh", "sleep", "sort", "stat", "sync", "tail", "tar", "tee", "telnet",
 	"test", "timeout", "top", "touch", "tr", "traceroute", "true", "tty", "uname", "uniq", "vi", "watch", "wc", "wget", "which",
-	"xargs", "yes"}
+	"xargs", "yes",
+}

@@ -68,7 +68,8 @@ func (b Builder) Base(ctx context.Context, name, rootTar string) error {
 	}
 	defer os.RemoveAll(dir)
 	archive := filepath.Join(dir, "base.tar")
-	if err := writeArchive(archive, map[string]string{"root": rootTar}, []image{{tags: []string{name}, layers: []string{"root"}, cmd: []string{"bash"}}}); err != nil {
+	base := []image{{tags: []string{name}, layers: []string{"root"}, cmd: []string{"bash"}}}
+	if err := writeArchive(archive, map[string]string{"root": rootTar}, base); err != nil {
 		return err
 	}
 	return build.Run(b.buildah(ctx, "pull", "--quiet", "docker-archive:"+archive))

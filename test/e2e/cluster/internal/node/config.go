@@ -90,8 +90,10 @@ func (n *Node) config() map[string]string {
 
 // Kubelet is the command line of the kubelet.
 func (n *Node) Kubelet() []string {
-	argv := []string{"kubelet", "--config=/etc/kubernetes/kubelet.yaml", "--kubeconfig=/etc/kubernetes/kubelet.conf",
-		"--hostname-override=" + n.Name, "--node-ip=" + join(n.Addrs), "--v=2"}
+	argv := []string{
+		"kubelet", "--config=/etc/kubernetes/kubelet.yaml", "--kubeconfig=/etc/kubernetes/kubelet.conf",
+		"--hostname-override=" + n.Name, "--node-ip=" + join(n.Addrs), "--v=2",
+	}
 	if n.cluster.VM(n.Index) {
 		// What does not ask for this node goes to another.
 		argv = append(argv, "--housekeeping-interval=60s", "--register-with-taints=woven-sandbox/slow=:PreferNoSchedule")

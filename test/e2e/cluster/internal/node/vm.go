@@ -187,9 +187,11 @@ func (m *VirtualMachine) qemu() ([]string, error) {
 
 // BareQEMU is the beginning of every command line: the program, an accelerator, and nothing that was not asked for.
 func BareQEMU(artefact, accel string) []string {
-	return []string{filepath.Join(artefact, "bin", "qemu-system-x86_64"), "-L", filepath.Join(artefact, "root/usr/share/qemu"),
+	return []string{
+		filepath.Join(artefact, "bin", "qemu-system-x86_64"), "-L", filepath.Join(artefact, "root/usr/share/qemu"),
 		"-L", filepath.Join(artefact, "root/usr/share/seabios"), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-machine", "pc,usb=off", "-accel", accel, "-cpu", vmCPU}
+		"-machine", "pc,usb=off", "-accel", accel, "-cpu", vmCPU,
+	}
 }
 
 // becomeQEMU goes where a member of the cluster belongs and becomes QEMU.
