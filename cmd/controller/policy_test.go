@@ -80,14 +80,36 @@ func TestPodJoinsItsGroupsWithItsPort(t *testing.T) {
 	p := newPolicy("db", map[string]string{"app": "db"})
 	w.create(p)
 	w.inForce(p)
+	group := w.subjects(p)
 	w.sent.Take()
 	w.addressed(labelled("db-0", "db"))
+	port := strings.TrimSpace(w.nb.Ctl("--bare", "--columns=_uuid", "find", "Logical_Switch_Port", "name=db-0.shop"))
+	var with int
 	for _, sent := range w.sent.Take() {
-		if strings.Contains(sent, "db-0.shop") && strings.Contains(sent, `"Logical_Switch_Port"`) && !strings.Contains(sent, `"Port_Group"`) {
-			t.Errorf("the port comes before its policy: %s", sent)
+		if !strings.Contains(sent, `{"op":"insert","table":"Logical_Switch_Port","uuid":"`+port+`"`) {
+			continue
+		}
+		with++
+		if !slices.ContainsFunc(strings.Split(sent, `{"op":`), func(op string) bool {
+			return strings.HasPrefix(op, `"mutate","table":"Port_Group"`) && strings.Contains(op, group) && strings.Contains(op, port)
+		}) {
+			t.Errorf("the port comes without group %s of its policy: %s", group, sent)
 		}
 	}
+	if with != 1 {
+		t.Errorf("%d transactions bring the port", with)
+	}
 	w.status(p, `"pods":1,"nodes":1`)
+}
+
+// subjects is the UUID of the group that the ACLs of a policy are on.
+func (w *world) subjects(p *networkingv1.NetworkPolicy) string {
+	w.t.Helper()
+	with := strings.Fields(w.nb.Ctl("--bare", "--columns=_uuid", "find", "Port_Group", "acls!=[]", "external_ids:namespace="+p.Namespace))
+	if len(with) != 1 {
+		w.t.Fatalf("the groups of policies in namespace %s are %v", p.Namespace, with)
+	}
+	return with[0]
 }
 
 // TestEditIsOneTransaction is about the moment in which a policy changes over to other pods.
