@@ -8,6 +8,9 @@ TOOL    := go tool -modfile=tools/go.mod
 # Tests that need OVN's own programs find those of the images here: OVN=26.03, or OVN=25.03.
 OVN_BIN := $(CURDIR)/.sandbox/ovn/bin
 
+# These share memory between workers. The rest of the controller meets it through them.
+RACY := ./pkg/group ./pkg/pool ./pkg/reconcile ./pkg/ovs/...
+
 # One setting for every build: programs and tests share the compiler's cache, and the images need static programs.
 export CGO_ENABLED := 0
 export NODES VM_NODES IP_FAMILY CNI CENTRAL OVN SUITE FOCUS
@@ -39,11 +42,13 @@ $(CLUSTER):
 
 ##@ Tests
 
-.PHONY: unit oracle e2e helm conformance short test test-kernel bench scale lint
+.PHONY: unit oracle e2e helm conformance short test test-kernel race bench scale lint
 unit: deps ## unit tests, goldens, tests in network namespaces and on real OVSDB servers
 	PATH=$(OVN_BIN):$$PATH go test -timeout=20m ./...
 	go vet -tags oracle,e2e ./...
 	go -C test/e2e/cluster test ./internal/...
+race: deps ## the packages whose memory many workers share, under the race detector
+	PATH=$(OVN_BIN):$$PATH CGO_ENABLED=1 go test -race $(RACY)
 oracle: deps ## the rows on real OVN: northd and ovn-trace: FOCUS=TestName
 	PATH=$(OVN_BIN):$$PATH go test -tags oracle -count=1 -run '$(or $(FOCUS),Oracle)' ./pkg/... ./cmd/...
 e2e: ## end-to-end tests on the running cluster: FOCUS=TestName, in any case
@@ -69,7 +74,7 @@ short: $(CLUSTER)
 test-kernel: ## what the kernel does, on a cluster with a virtual machine: too slow for `make test`
 	$(MAKE) up NODES=2 VM_NODES=1
 	$(MAKE) e2e FOCUS=kernel
-test: lint verify unit oracle up e2e short helm ## everything that CI runs
+test: lint verify unit race oracle up e2e short helm ## everything that CI runs
 
 ##@ Making
 
