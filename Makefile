@@ -8,7 +8,7 @@ TOOL    := go tool -modfile=tools/go.mod
 # Tests that need OVN's own programs find those of the images here: OVN=26.03, or OVN=25.03.
 OVN_BIN := $(CURDIR)/.sandbox/ovn/bin
 
-# These share memory between workers. The rest of the controller meets it through them.
+# These share memory between workers of the controller.
 RACY := ./pkg/group ./pkg/pool ./pkg/reconcile ./pkg/ovs/...
 
 # One setting for every build: programs and tests share the compiler's cache, and the images need static programs.

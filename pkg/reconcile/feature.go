@@ -254,12 +254,17 @@ func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if disagrees := (*ovs.ErrStale)(nil); errors.As(out.Err, &disagrees) {
 		r.event(ctx, req, reasonContested, disagrees.Error()+"; another writer is at work there")
 	}
-	err = errors.Join(unprepared, r.tell(ctx, &r.writer, req.NamespacedName, in, out))
+	told := r.tell(ctx, &r.writer, req.NamespacedName, in, out)
+	return ctrl.Result{}, errors.Join(out.Err, r.unlessStale(ctx, req, unprepared), r.unlessStale(ctx, req, told))
+}
+
+// unlessStale is the error, but for an object that was edited meanwhile: that is looked at again with the event of the edit.
+func (r *runner[In]) unlessStale(ctx context.Context, req ctrl.Request, err error) error {
 	if stale := (*Stale)(nil); errors.As(err, &stale) && r.For != nil {
 		r.stale.await(ctx, r.client, r.For, req.NamespacedName, stale.Version)
-		err = nil
+		return nil
 	}
-	return ctrl.Result{}, errors.Join(out.Err, err)
+	return err
 }
 
 func (r *runner[In]) apply(ctx context.Context, req ctrl.Request, want ovs.Desired, problems Problems) Outcome {
