@@ -11,6 +11,8 @@ import (
 
 // Allocation is the controller's answer to one interface of a pod, or to a node: what it has on which subnet. Annotations
 // carry it from the controller, which encodes it, to the node, which decodes it; there is no other place for either.
+//
+// +kubebuilder:object:generate=false
 type Allocation struct {
 	// For is the UID of the pod that the answer is for; empty for a node, whose name is its own.
 	For types.UID
