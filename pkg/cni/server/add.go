@@ -62,6 +62,9 @@ func (s *Server) add(ctx context.Context, c *call) (_ types.Result, err error) {
 		return nil, err
 	}
 	watch.lap(phaseInstalled)
+	if err := context.Cause(ctx); err != nil { // nobody would hear the answer
+		return nil, fmt.Errorf("attaching the pod: %w", err)
+	}
 	result, err := addResult(c, spec, pod.Network)
 	if err != nil {
 		return nil, err
