@@ -129,7 +129,7 @@ var vpcCameOrWent = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { r
 
 // report tells the Service's author what keeps it from being reached. A Service has no condition of ours.
 func (f *feature) report(_ context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
-	if wrong := out.Problems.Blocking(); len(wrong) > 0 {
+	if wrong := out.Problems.Blocking(); len(wrong) > 0 && in.Service != nil {
 		f.Events.Eventf(in.Service, nil, "Warning", wrong[0].Reason, "Balance", "%s", reconcile.Note(wrong.String()))
 	}
 	return nil
