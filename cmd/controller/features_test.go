@@ -39,7 +39,7 @@ func singleStack() *Options {
 	return &Options{
 		DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", JoinSubnet: "join", EnableLB: true,
 		DefaultCIDR: "10.16.0.0/16", JoinCIDR: "100.64.0.0/16", ServiceCIDR: "10.96.0.0/12",
-		Rates:        meter.In{Packets: 500, Messages: 10},
+		Rates:        meter.Input{Packets: 500, Messages: 10},
 		NodeNetworks: reconciletest.NodeNetworks,
 	}
 }

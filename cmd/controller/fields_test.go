@@ -67,7 +67,7 @@ type asked func(t *testing.T, spec any) (reconcile.Problems, string)
 func ofSubnet(t *testing.T, spec any) (reconcile.Problems, string) {
 	t.Helper()
 	obj := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: *spec.(*v1.SubnetSpec)}
-	want, problems := subnet.Translate(subnet.In{Subnet: obj, DefaultVpc: "ovn-cluster", JoinSubnet: "join", DefaultSubnet: "ovn-default", Balanced: true})
+	want, problems := subnet.Translate(subnet.Input{Subnet: obj, DefaultVpc: "ovn-cluster", JoinSubnet: "join", DefaultSubnet: "ovn-default", Balanced: true})
 	s, _ := subnet.Parse(obj, "ovn-cluster")
 	return problems, text(t, want.Rows, s, bound(t, obj))
 }
@@ -75,7 +75,7 @@ func ofSubnet(t *testing.T, spec any) (reconcile.Problems, string) {
 func ofVpc(t *testing.T, spec any) (reconcile.Problems, string) {
 	t.Helper()
 	obj := &v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "tenant"}, Spec: *spec.(*v1.VpcSpec)}
-	want, problems := vpc.Translate(vpc.In{Vpc: obj})
+	want, problems := vpc.Translate(vpc.Input{Vpc: obj})
 	if obj.Spec.DefaultSubnet == "" {
 		obj.Spec.DefaultSubnet = "inner" // both are needed for a choice
 	}

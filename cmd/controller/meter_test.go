@@ -39,7 +39,7 @@ func TestMetersOfOvnController(t *testing.T) {
 
 	// Other rates change the meters, and no switch.
 	w.stop()
-	w.options.Rates = meter.In{Packets: 70, Messages: 7}
+	w.options.Rates = meter.Input{Packets: 70, Messages: 7}
 	w.start()
 	reconciletest.Eventually(t, "the new rates", func() string {
 		if rates := strings.Fields(w.nb.Ctl("--bare", "--columns=rate", "find", "Meter_Band", "rate=70")); len(rates) != 17 {

@@ -37,7 +37,7 @@ type Options struct {
 	PolicyLimits    rules.Limits
 	NamespaceGroups int
 	// Rates are what pods may ask of each node's ovn-controller.
-	Rates meter.In
+	Rates meter.Input
 	// NBAddr replaces the discovery of the northbound database: OVSDB endpoints with commas between.
 	NBAddr string
 	// LeaderElect is off only where a second controller cannot exist.

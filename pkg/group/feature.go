@@ -26,8 +26,8 @@ const (
 	linger = time.Minute
 )
 
-// In is all that a group's row depends on.
-type In struct {
+// Input is all that a group's row depends on.
+type Input struct {
 	// Name is the row's.
 	Name string
 	// Used is false when no policy has selected like this for a while.
@@ -37,8 +37,8 @@ type In struct {
 }
 
 // Feature makes the rows of the groups that a registry has.
-func Feature(r *Registry) reconcile.Feature[In] {
-	return reconcile.Feature[In]{
+func Feature(r *Registry) reconcile.Feature[Input] {
+	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: &r.groupFeed, Enqueue: reconcile.Queue},
@@ -46,8 +46,8 @@ func Feature(r *Registry) reconcile.Feature[In] {
 			&reconcile.FeedSource{Feed: &r.idleFeed, Enqueue: queueTogether},
 		},
 		Workers: 8,
-		Gather: func(ctx context.Context, _ client.Reader, key types.NamespacedName) (In, error) {
-			in := In{Name: key.Name}
+		Gather: func(ctx context.Context, _ client.Reader, key types.NamespacedName) (Input, error) {
+			in := Input{Name: key.Name}
 			if err := r.AwaitSeed(ctx); err != nil {
 				return in, err
 			}
@@ -55,7 +55,7 @@ func Feature(r *Registry) reconcile.Feature[In] {
 			return in, nil
 		},
 		Translate: Translate,
-		Report: func(_ context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
+		Report: func(_ context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
 			switch {
 			case !out.Programmed():
 			case in.Used:
@@ -76,7 +76,7 @@ func queueTogether(queue workqueue.TypedRateLimitingInterface[ctrl.Request], nam
 }
 
 // Translate makes the row of one group. Its ports are the pods' to write, its ACLs the policies'.
-func Translate(in In) (ovs.Desired, reconcile.Problems) {
+func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	if in.Used {
 		want.Add(Sym(in.Name), row(in.Selector))

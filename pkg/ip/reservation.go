@@ -33,8 +33,8 @@ type Parts struct {
 	Events recorder.EventRecorder
 }
 
-// In is one IP object that reserves addresses.
-type In struct {
+// Input is one IP object that reserves addresses.
+type Input struct {
 	// IP is nil when there is none, or when it is the record of a port and no more.
 	IP *v1.IP
 	// Lease is what is reserved; the zero Lease while Problems are in the way, or while the port has the addresses itself.
@@ -45,16 +45,16 @@ type In struct {
 
 // Reservations is the feature of the IP objects that users write before a port exists, or label ip_reserved: their addresses
 // are nobody's but that port's. They have no rows.
-func Reservations(parts Parts) reconcile.Feature[In] {
+func Reservations(parts Parts) reconcile.Feature[Input] {
 	f := &reservations{parts}
-	return reconcile.Feature[In]{
+	return reconcile.Feature[Input]{
 		Name:    pool.Reservation,
 		For:     &v1.IP{},
 		When:    predicate.NewPredicateFuncs(func(obj client.Object) bool { return !isRecord(obj) || parts.Pools.Keeps(keeper(obj.GetName())) }),
 		Watches: []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}}},
 		Sources: []source.Source{&reconcile.FeedSource{Feed: parts.Pools.Turns(pool.Reservation), Enqueue: reconcile.Queue}},
 		Gather:  f.gather,
-		Translate: func(in In) (ovs.Desired, reconcile.Problems) {
+		Translate: func(in Input) (ovs.Desired, reconcile.Problems) {
 			return ovs.Desired{}, in.Problems
 		},
 		Report: f.report,
@@ -79,20 +79,20 @@ func (f *reservations) whenSubnet(_ context.Context, obj client.Object) []ctrl.R
 	return out
 }
 
-func (f *reservations) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
+func (f *reservations) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
 	if err := f.Pools.AwaitSeed(ctx); err != nil {
-		return In{}, err //nolint:wrapcheck // it says what it waited for
+		return Input{}, err //nolint:wrapcheck // it says what it waited for
 	}
 	var object v1.IP
 	err := r.Get(ctx, key, &object)
 	if client.IgnoreNotFound(err) != nil {
-		return In{}, fmt.Errorf("reading IP %s: %w", key.Name, err)
+		return Input{}, fmt.Errorf("reading IP %s: %w", key.Name, err)
 	}
 	if err != nil || isRecord(&object) {
 		f.Pools.Unkeep(keeper(key.Name))
-		return In{}, nil //nolint:nilerr // what is gone reserves nothing
+		return Input{}, nil //nolint:nilerr // what is gone reserves nothing
 	}
-	in := In{IP: &object}
+	in := Input{IP: &object}
 	wish, err := parseWish(&object)
 	if err != nil {
 		f.Pools.Unkeep(wish.request.Owner)
@@ -101,19 +101,19 @@ func (f *reservations) gather(ctx context.Context, r client.Reader, key types.Na
 	}
 	if _, held := f.Pools.Held(wish.port); held.IsZero() {
 		if err := f.reserve(ctx, &in, wish); err != nil {
-			return In{}, err
+			return Input{}, err
 		}
 		return in, nil
 	}
 	if object.Labels[v1.LabelIPReserved] == "" && !f.Pools.Kept(wish.port) {
-		return In{}, nil // it came after its port: the record, which is about to be labelled so
+		return Input{}, nil // it came after its port: the record, which is about to be labelled so
 	}
 	f.Pools.Keep(wish.request.Owner, wish.port)
 	return in, nil
 }
 
 // reserve keeps the addresses for a port that has none.
-func (f *reservations) reserve(ctx context.Context, in *In, w wish) error {
+func (f *reservations) reserve(ctx context.Context, in *Input, w wish) error {
 	f.Pools.WaitOnly(w.request.Owner, pool.Subnet(w.subnet)) // before it is read
 	s, why, err := f.subnet(ctx, w)
 	if err != nil {
@@ -166,13 +166,13 @@ func (f *reservations) subnet(ctx context.Context, w wish) (s subnet.Subnet, why
 	return candidates[0], "", nil
 }
 
-func (in *In) refuse(format string, args ...any) {
+func (in *Input) refuse(format string, args ...any) {
 	in.Problems.Add("", v1.ReasonInvalid, "the address is not reserved: "+format, args...)
 }
 
 // report tells of what is not reserved by an Event, since an IP object has no status, and writes into the object what is: the
 // addresses, and the label that says so.
-func (f *reservations) report(ctx context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
+func (f *reservations) report(ctx context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
 	if in.IP == nil {
 		return nil
 	}

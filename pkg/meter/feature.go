@@ -33,8 +33,8 @@ var protocols = []string{
 	"nd-na", "nd-ns", "nd-ns-resolve", "nd-ra-opts", "reject", "svc-monitor", "tcp-reset",
 }
 
-// In are the rates, all a second and a node.
-type In struct {
+// Input are the rates, all a second and a node.
+type Input struct {
 	// Packets is how many of a protocol ovn-controller takes.
 	Packets int
 	// Messages is how many an ACL logs.
@@ -42,16 +42,16 @@ type In struct {
 }
 
 // Feature makes the rows for these rates.
-func Feature(rates In) reconcile.Feature[In] {
-	return reconcile.Feature[In]{
+func Feature(rates Input) reconcile.Feature[Input] {
+	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		Sources: []source.Source{source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[ctrl.Request]) error {
 			queue.Add(reconcile.Request(key))
 			return nil
 		})},
-		Gather: func(_ context.Context, _ client.Reader, at types.NamespacedName) (In, error) {
+		Gather: func(_ context.Context, _ client.Reader, at types.NamespacedName) (Input, error) {
 			if at.Name != key {
-				return In{}, nil // of another version
+				return Input{}, nil // of another version
 			}
 			return rates, nil
 		},
@@ -60,9 +60,9 @@ func Feature(rates In) reconcile.Feature[In] {
 }
 
 // Translate makes the rows.
-func Translate(in In) (ovs.Desired, reconcile.Problems) {
+func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
-	if in == (In{}) {
+	if in == (Input{}) {
 		return want, nil
 	}
 	copp := &nb.Copp{Name: "woven", Meters: map[string]string{}}

@@ -20,16 +20,16 @@ import (
 // FeatureName is the feature's name in logs and metrics.
 const FeatureName = "namespace"
 
-// In is a namespace and the subnets that a pod of it may have its address from, the first choice first.
-type In struct {
+// Input is a namespace and the subnets that a pod of it may have its address from, the first choice first.
+type Input struct {
 	Namespace *corev1.Namespace // nil: there is none
 	Subnets   []subnet.Subnet
 }
 
 // Feature is the Namespace feature.
-func Feature(c client.Client, chooser *pool.Chooser, subnets subnet.Finder) reconcile.Feature[In] {
+func Feature(c client.Client, chooser *pool.Chooser, subnets subnet.Finder) reconcile.Feature[Input] {
 	f := &feature{client: c, chooser: chooser, subnets: subnets}
-	return reconcile.Feature[In]{
+	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Namespace{},
 		When: predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{}),
@@ -62,37 +62,37 @@ func (f *feature) all(ctx context.Context, _ client.Object) []ctrl.Request {
 	return out
 }
 
-func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
 	var ns corev1.Namespace
 	if err := r.Get(ctx, key, &ns); err != nil {
-		return In{}, client.IgnoreNotFound(err)
+		return Input{}, client.IgnoreNotFound(err)
 	}
 	names, err := f.chooser.Bound(ctx, ns.Name)
 	if err != nil {
-		return In{}, err //nolint:wrapcheck // it says what could not be read
+		return Input{}, err //nolint:wrapcheck // it says what could not be read
 	}
 	chosen, unfit, err := f.subnets.Fit(ctx, names...)
 	if err != nil {
-		return In{}, err //nolint:wrapcheck // it says what could not be read
+		return Input{}, err //nolint:wrapcheck // it says what could not be read
 	}
 	for _, u := range unfit {
 		if u.Unjudged {
-			return In{}, &reconcile.Wait{For: "the first look at subnet " + u.Name}
+			return Input{}, &reconcile.Wait{For: "the first look at subnet " + u.Name}
 		}
 	}
-	return In{Namespace: &ns, Subnets: chosen}, nil
+	return Input{Namespace: &ns, Subnets: chosen}, nil
 }
 
 // Translate wants no rows: what concerns a namespace's pods is on their ports.
-func Translate(In) (ovs.Desired, reconcile.Problems) { return ovs.Desired{}, nil }
+func Translate(Input) (ovs.Desired, reconcile.Problems) { return ovs.Desired{}, nil }
 
 // record writes the annotations. With no subnet at all they are taken away.
-func record() reconcile.Record[In, *corev1.Namespace] {
-	return reconcile.Record[In, *corev1.Namespace]{
-		Object: func(in In) (*corev1.Namespace, bool) {
+func record() reconcile.Record[Input, *corev1.Namespace] {
+	return reconcile.Record[Input, *corev1.Namespace]{
+		Object: func(in Input) (*corev1.Namespace, bool) {
 			return in.Namespace, in.Namespace != nil && in.Namespace.DeletionTimestamp == nil
 		},
-		Fill: func(in In, _ reconcile.Outcome, ns *corev1.Namespace) {
+		Fill: func(in Input, _ reconcile.Outcome, ns *corev1.Namespace) {
 			for name, value := range in.annotations() {
 				if value == "" {
 					delete(ns.Annotations, name)
@@ -108,7 +108,7 @@ func record() reconcile.Record[In, *corev1.Namespace] {
 }
 
 // annotations have the separators that Kube-OVN has: a comma inside what is one subnet's, a semicolon between subnets.
-func (in In) annotations() map[string]string {
+func (in Input) annotations() map[string]string {
 	var names, cidrs, excluded []string
 	for _, s := range in.Subnets {
 		names = append(names, s.Name)

@@ -11,7 +11,7 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[namespace.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[namespace.Input] {
 		page.Judge()
 		chooser, err := pool.NewChooser(t.Context(), c, c, "ovn-default")
 		if err != nil {

@@ -40,9 +40,9 @@ type Config struct {
 const workers = 256
 
 // Feature is the Node feature: it takes nodes' addresses from pools and tells each node its own by annotations.
-func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Feature[In] {
+func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Feature[Input] {
 	f := &feature{client: c, pools: pools, config: config}
-	return reconcile.Feature[In]{
+	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Node{},
 		When: relevant,
@@ -93,8 +93,8 @@ func (f *feature) whenJoin(ctx context.Context, obj client.Object) []ctrl.Reques
 	return out
 }
 
-func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
-	in := In{Name: key.Name, Join: subnet.Subnet{Name: f.config.JoinSubnet}}
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
+	in := Input{Name: key.Name, Join: subnet.Subnet{Name: f.config.JoinSubnet}}
 	if err := f.pools.AwaitSeed(ctx); err != nil {
 		return in, err
 	}
@@ -124,7 +124,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	return in, nil
 }
 
-func (f *feature) report(_ context.Context, key types.NamespacedName, in In, out reconcile.Outcome) error {
+func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
 	if !in.Exists {
 		if out.Programmed() {
 			f.pools.Release(Owner(key.Name))
@@ -145,10 +145,10 @@ func (f *feature) report(_ context.Context, key types.NamespacedName, in In, out
 }
 
 // record tells the node its addresses.
-func (f *feature) record() reconcile.Record[In, *corev1.Node] {
-	return reconcile.Record[In, *corev1.Node]{
-		Object: func(in In) (*corev1.Node, bool) { return in.Node, in.Exists },
-		Fill: func(in In, out reconcile.Outcome, node *corev1.Node) {
+func (f *feature) record() reconcile.Record[Input, *corev1.Node] {
+	return reconcile.Record[Input, *corev1.Node]{
+		Object: func(in Input) (*corev1.Node, bool) { return in.Node, in.Exists },
+		Fill: func(in Input, out reconcile.Outcome, node *corev1.Node) {
 			if out.Programmed() {
 				annotate(in, node)
 			}
@@ -156,7 +156,7 @@ func (f *feature) record() reconcile.Record[In, *corev1.Node] {
 	}
 }
 
-func annotate(in In, node *corev1.Node) {
+func annotate(in Input, node *corev1.Node) {
 	if node.Annotations == nil {
 		node.Annotations = map[string]string{}
 	}
@@ -168,7 +168,7 @@ func annotate(in In, node *corev1.Node) {
 }
 
 // tell has those who read the accepted addresses of nodes look again when they are others than before.
-func (f *feature) tell(in In) {
+func (f *feature) tell(in Input) {
 	if before, _ := f.told.Swap(in.Name, in.HostAddrs); before == nil || !slices.Equal(before.([]netip.Addr), in.HostAddrs) {
 		f.config.Addresses.Tell(in.Name)
 	}
@@ -176,7 +176,7 @@ func (f *feature) tell(in In) {
 
 // tellRefused tells of all refused addresses in one Event: the recorder takes several of one reason for repetitions of the
 // first, whatever they say. Addresses that are refused for one reason stand together.
-func (f *feature) tellRefused(in In) {
+func (f *feature) tellRefused(in Input) {
 	var reasons []string
 	refused := map[string][]string{}
 	for _, r := range in.Refused {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[node.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[node.Input] {
 		pools := pool.New()
 		pools.Seeded()
 		_, addresses := reconciletest.Addresses(t, c, p)

@@ -20,8 +20,8 @@ import (
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
-// In is all that a Node's rows depend on.
-type In struct {
+// Input is all that a Node's rows depend on.
+type Input struct {
 	// Name is the node's.
 	Name string
 	// Exists is false when the object is gone.
@@ -48,7 +48,7 @@ const (
 const ownACLPriority = 1000
 
 // Translate makes the rows of one Node.
-func Translate(in In) (ovs.Desired, reconcile.Problems) {
+func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	if !in.Exists || in.Shortage != nil {
 		return want, shortage(in)
@@ -72,7 +72,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 	return want, nil
 }
 
-func shortage(in In) reconcile.Problems {
+func shortage(in Input) reconcile.Problems {
 	var ps reconcile.Problems
 	if in.Exists {
 		ps.Add("", v1.ReasonNoFreeAddress, "the node gets no address on subnet %s: %v", in.Join.Name, in.Shortage)
@@ -85,7 +85,7 @@ func shortage(in In) reconcile.Problems {
 // The router's pipeline runs on the chassis of the pod that sends, so asking where the node's own port is resident
 // selects the pods of the node, without a group that every pod has to join, and each chassis installs one such flow,
 // however many nodes and subnets there are. See docs/adr/0003-distributed-gateway.md.
-func (in In) addEgressPolicy(want *ovs.Desired, own netip.Addr) {
+func (in Input) addEgressPolicy(want *ovs.Desired, own netip.Addr) {
 	family := subnet.Family(own)
 	want.Add(egressPolicy(in.Name, family), &nb.LogicalRouterPolicy{
 		Priority: egressPolicyPriority,
@@ -98,7 +98,7 @@ func (in In) addEgressPolicy(want *ovs.Desired, own netip.Addr) {
 // addHostPolicies brings what is addressed to the node itself to it through OVN, so that a node sees the address of
 // the pod that calls, wherever the pod runs. What pods send in answer leaves by their own node, as the call came: a node
 // calls pods with its address on the join subnet, unless it called a port of theirs, where kube-proxy has to translate back.
-func (in In) addHostPolicies(want *ovs.Desired, own netip.Addr) {
+func (in Input) addHostPolicies(want *ovs.Desired, own netip.Addr) {
 	hosts := in.hosts(own)
 	if len(hosts) == 0 {
 		return
@@ -116,7 +116,7 @@ func (in In) addHostPolicies(want *ovs.Desired, own netip.Addr) {
 //
 // An ACL to a port is asked on the chassis of that port, so this one speaks of the pods on the node and of no others. It
 // is one row a node, and each chassis installs its own.
-func (in In) addOwnACL(want *ovs.Desired, own netip.Addr) {
+func (in Input) addOwnACL(want *ovs.Desired, own netip.Addr) {
 	family := subnet.Family(own)
 	sources := append([]string{own.String()}, in.hosts(own)...)
 	want.Add(ownACL(in.Name, family), &nb.ACL{
@@ -126,7 +126,7 @@ func (in In) addOwnACL(want *ovs.Desired, own netip.Addr) {
 }
 
 // hosts are the InternalIPs of the family of own.
-func (in In) hosts(own netip.Addr) []string {
+func (in Input) hosts(own netip.Addr) []string {
 	var hosts []string
 	for _, host := range in.HostAddrs {
 		if host.Is4() == own.Is4() {

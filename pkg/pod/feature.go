@@ -38,9 +38,9 @@ type Parts struct {
 }
 
 // Feature is the Pod feature.
-func Feature(parts Parts) reconcile.Feature[In] {
+func Feature(parts Parts) reconcile.Feature[Input] {
 	f := &feature{parts}
-	return reconcile.Feature[In]{
+	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Pod{},
 		When: relevant,

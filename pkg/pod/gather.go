@@ -17,8 +17,8 @@ import (
 	"github.com/woven-cni/woven/pkg/subnet"
 )
 
-func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
-	in := In{Key: key}
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
+	in := Input{Key: key}
 	if err := f.Pools.AwaitSeed(ctx); err != nil {
 		return in, err
 	}
@@ -41,7 +41,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 
 // lease finds the pod's addresses. What the pod holds it keeps, whatever its annotations or its subnet have come to say
 // since: its interface has these addresses, and moving the port would cut it off.
-func (f *feature) lease(ctx context.Context, in *In) error {
+func (f *feature) lease(ctx context.Context, in *Input) error {
 	owner := Owner(in.Key)
 	f.Pools.Claim(owner)
 	home, lease := f.Pools.Held(owner)
@@ -105,7 +105,7 @@ func (f *feature) inherits(ctx context.Context, pod *corev1.Pod, home string, le
 // find gets addresses for a pod that has none. What it asks for has bounds, and others' addresses are others'. Annotations
 // that look like our own answer are no more than that: a copy of another pod's, or what is left of an allocation of which
 // there is no record. The pod gets what they say if it can be had, and something else otherwise.
-func (f *feature) find(ctx context.Context, in *In) error {
+func (f *feature) find(ctx context.Context, in *Input) error {
 	answered := in.Pod.Annotations[v1.AnnotationAllocated] == "true"
 	asked, err := parseRequest(in.Pod)
 	if err != nil {
@@ -148,7 +148,7 @@ func (f *feature) seek(ctx context.Context, pod *corev1.Pod) (candidates []subne
 }
 
 // place finds the groups that the pod's port is in from its first moment on.
-func (f *feature) place(in *In) error {
+func (f *feature) place(in *Input) error {
 	groups, placed := f.Groups.Place(Selected(in.Pod))
 	if !placed {
 		return &reconcile.Wait{For: "the labels of namespace " + in.Key.Namespace}
@@ -188,7 +188,7 @@ func serving(spec *corev1.PodSpec) []corev1.Container {
 }
 
 // allocate takes addresses from the first candidate that has any.
-func (f *feature) allocate(in *In, candidates []subnet.Subnet, request pool.Request) {
+func (f *feature) allocate(in *Input, candidates []subnet.Subnet, request pool.Request) {
 	for _, s := range candidates {
 		lease, err := f.Pools.Allocate(s.Pool(), request)
 		if err == nil {
@@ -205,7 +205,7 @@ func (f *feature) allocate(in *In, candidates []subnet.Subnet, request pool.Requ
 
 // refuse notes why the pod does not get what it asks for. It is advice, since the pod has no row that could stay as it is:
 // a port without a record of its addresses is taken away.
-func (in *In) refuse(field, reason, format string, args ...any) {
+func (in *Input) refuse(field, reason, format string, args ...any) {
 	var one reconcile.Problems
 	if one.Advise(field, reason, format, args...); !slices.Contains(in.Problems, one[0]) {
 		in.Problems = append(in.Problems, one[0])

@@ -16,7 +16,7 @@ import (
 // The pods of a page are given addresses in the order in which they are on it. The option held is an address that a pod,
 // by, has already of a subnet, in; for says of which UID the pod was then.
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[pod.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[pod.Input] {
 		chooser, err := pool.NewChooser(t.Context(), c, c, "ovn-default")
 		if err != nil {
 			t.Fatal(err)

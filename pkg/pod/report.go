@@ -13,7 +13,7 @@ import (
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
-func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, out reconcile.Outcome) error {
+func (f *feature) report(ctx context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
 	switch {
 	case !in.Attached || in.Over:
 		// Only when the row is gone can the address be another's.
@@ -43,13 +43,13 @@ func (f *feature) report(ctx context.Context, key types.NamespacedName, in In, o
 }
 
 // tell leaves an Event on the pod.
-func (f *feature) tell(in In, reason, text string) {
+func (f *feature) tell(in Input, reason, text string) {
 	f.Events.Eventf(in.Pod, nil, "Warning", reason, "Allocate", "%s", reconcile.Note(text))
 }
 
 // contradict tells the author of annotations that they are not what the pod has. It is told once: the annotations are
 // about to be put right.
-func (f *feature) contradict(in In) {
+func (f *feature) contradict(in Input) {
 	text := fmt.Sprintf("the pod has %s with MAC %s of subnet %s, and keeps it whatever its annotations say",
 		in.Lease.Addrs, in.Lease.MAC, in.Subnet.Name)
 	if len(in.Problems) > 0 {
@@ -60,7 +60,7 @@ func (f *feature) contradict(in In) {
 
 // annotate tells the pod's node everything in one patch. The UID in it makes the API server refuse the patch when the
 // name belongs to another pod by now.
-func (f *feature) annotate(ctx context.Context, in In) error {
+func (f *feature) annotate(ctx context.Context, in Input) error {
 	if in.Untold && !Answered(in.Pod) {
 		return nil // its subnet's coming in force wakes it
 	}
@@ -92,7 +92,7 @@ func (f *feature) annotate(ctx context.Context, in In) error {
 }
 
 // annotations are the answer, v1.AnswerAnnotations.
-func (in In) annotations() map[string]string {
+func (in Input) annotations() map[string]string {
 	answer := v1.Allocation{
 		For: in.Pod.UID, Subnet: in.Subnet.Name, MAC: in.Lease.MAC[:], Addresses: in.Lease.Addrs.List(),
 	}

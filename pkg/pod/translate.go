@@ -12,8 +12,8 @@ import (
 	"github.com/woven-cni/woven/pkg/subnet"
 )
 
-// In is all that a Pod's row depends on.
-type In struct {
+// Input is all that a Pod's row depends on.
+type Input struct {
 	// Key is the Pod's name.
 	Key types.NamespacedName
 	// Pod is the object, for the report; nil when it is gone.
@@ -35,7 +35,7 @@ type In struct {
 }
 
 // Translate makes the rows of one Pod.
-func Translate(in In) (ovs.Desired, reconcile.Problems) {
+func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	for _, p := range in.ports() {
 		p.AddTo(&want)
@@ -44,7 +44,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 }
 
 // ports are the interfaces of the Pod in OVN: none while it has no addresses, and the primary one afterwards.
-func (in In) ports() []port.Port {
+func (in Input) ports() []port.Port {
 	if !in.Attached || in.Over || in.Lease.IsZero() {
 		return nil
 	}

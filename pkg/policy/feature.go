@@ -51,8 +51,8 @@ const (
 )
 
 // Features are one for each of the APIs.
-func Features(parts Parts) []reconcile.Feature[In] {
-	var out []reconcile.Feature[In]
+func Features(parts Parts) []reconcile.Feature[Input] {
+	var out []reconcile.Feature[Input]
 	for _, k := range parts.Kinds {
 		f := &feature{Parts: parts, kind: k, waits: newWaits()}
 		out = append(out, f.feature())
@@ -67,8 +67,8 @@ type feature struct {
 	waits *waits
 }
 
-func (f *feature) feature() reconcile.Feature[In] {
-	out := reconcile.Feature[In]{
+func (f *feature) feature() reconcile.Feature[Input] {
+	out := reconcile.Feature[Input]{
 		Name: f.name,
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: f.Groups.Users(), Enqueue: f.enqueue(0)},

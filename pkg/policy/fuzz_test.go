@@ -201,7 +201,7 @@ func build(t *testing.T, policies []read, pods []group.Pod, podsFirst bool) map[
 	}
 	for range 2 { // the second look is the one that a change of the first would bring
 		for _, r := range policies {
-			in := policy.In{Owner: r.owner, Object: r.obj, Policy: r.policy, Problems: r.problems}
+			in := policy.Input{Owner: r.owner, Object: r.obj, Policy: r.policy, Problems: r.problems}
 			if len(in.Problems.Blocking()) == 0 {
 				var err error
 				if in.Groups, in.Numbers, _, err = policy.Resolve(groups, in.Owner, &in.Policy); err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
-func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
-	in := In{Owner: f.owner(reconcile.Key(key))}
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
+	in := Input{Owner: f.owner(reconcile.Key(key))}
 	if err := f.Groups.AwaitSeed(ctx); err != nil || !f.served() {
 		return in, err
 	}
@@ -45,7 +45,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 
 // selectPods sees to the groups that the rows will speak of. The groups of the rows that are in place stay in use until
 // the new ones have taken over.
-func (f *feature) selectPods(in *In) error {
+func (f *feature) selectPods(in *Input) error {
 	var err error
 	var problems reconcile.Problems
 	if in.Groups, in.Numbers, problems, err = Resolve(f.Groups, in.Owner, &in.Policy); err != nil {

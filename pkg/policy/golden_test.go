@@ -25,7 +25,7 @@ import (
 
 // The option kind says which policies of a page are looked at. On a page all pods have their ports, and join the groups that they are asked to.
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[policy.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[policy.Input] {
 		groups := group.NewRegistry()
 		groups.Seeded()
 		most, _ := strconv.Atoi(page.Option("namespace-max-groups", "0"))
@@ -43,7 +43,7 @@ func TestPages(t *testing.T) {
 			}
 		}
 		t.Fatal("there is no such kind of policy")
-		return reconcile.Feature[policy.In]{}
+		return reconcile.Feature[policy.Input]{}
 	})
 }
 
@@ -83,12 +83,12 @@ func joined(t *testing.T, page reconciletest.Page) *pool.Pools {
 	return pools
 }
 
-type gather = func(context.Context, client.Reader, types.NamespacedName) (policy.In, error)
+type gather = func(context.Context, client.Reader, types.NamespacedName) (policy.Input, error)
 
 // settling plays the parts of the other controllers: it makes the groups that a policy waits for and has all pods join.
 func settling(t *testing.T, c *reconciletest.Cluster, groups *group.Registry, policies gather) gather {
 	rows := group.Feature(groups)
-	return func(ctx context.Context, r client.Reader, key types.NamespacedName) (policy.In, error) {
+	return func(ctx context.Context, r client.Reader, key types.NamespacedName) (policy.Input, error) {
 		place(t, c, groups)
 		for range 100 {
 			in, err := policies(ctx, r, key)
@@ -110,7 +110,7 @@ func settling(t *testing.T, c *reconciletest.Cluster, groups *group.Registry, po
 			place(t, c, groups)
 		}
 		t.Fatalf("%s waits for ever", key)
-		return policy.In{}, nil
+		return policy.Input{}, nil
 	}
 }
 

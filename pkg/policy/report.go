@@ -33,7 +33,7 @@ type status struct {
 	Message string `json:"message,omitempty"`
 }
 
-func (f *feature) report(ctx context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
+func (f *feature) report(ctx context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
 	f.Groups.Brought(in.Lacking, out.Programmed())
 	if out.Programmed() {
 		f.Groups.Keep(in.Owner, in.Policy.Subject, in.Groups...)
@@ -72,7 +72,7 @@ func (f *feature) inForce(obj client.Object) bool {
 	return err == nil && told.InForce && told.Generation == obj.GetGeneration()
 }
 
-func (f *feature) status(in In, out reconcile.Outcome) status {
+func (f *feature) status(in Input, out reconcile.Outcome) status {
 	s := status{InForce: out.Programmed(), Generation: in.Object.GetGeneration()}
 	s.Pods, s.Nodes = f.Groups.Count(in.Policy.Subject)
 	switch wrong := out.Problems.Blocking(); {

@@ -19,8 +19,8 @@ import (
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
-// In is all that a policy's rows depend on.
-type In struct {
+// Input is all that a policy's rows depend on.
+type Input struct {
 	// Owner is whose the rows are: the kind of policy and its name.
 	Owner ovs.Owner
 	// Object is the policy, for the report; nil when it is gone.
@@ -49,8 +49,8 @@ type Host struct {
 }
 
 // Translate makes the rows of one policy.
-func Translate(in In) (ovs.Desired, reconcile.Problems) {
-	t := translation{In: in}
+func Translate(in Input) (ovs.Desired, reconcile.Problems) {
+	t := translation{Input: in}
 	if in.Object == nil || len(in.Problems.Blocking()) > 0 {
 		return t.want, in.Problems
 	}
@@ -79,7 +79,7 @@ var (
 )
 
 type translation struct {
-	In
+	Input
 	want ovs.Desired
 	// found are the networks of rules, as far as they have been worked out.
 	found map[string][]netip.Prefix

@@ -27,7 +27,7 @@ import (
 )
 
 // Feature is one kind of object and the OVN rows it stands for.
-type Feature[In any] struct {
+type Feature[Input any] struct {
 	// Name is the Owner.Feature of the rows, and the controller's name in logs and metrics.
 	Name string
 	// For is an empty object of the kind whose names are the keys; nil when the keys are no objects, and all of them come
@@ -43,19 +43,19 @@ type Feature[In any] struct {
 	Workers int
 
 	// Gather reads caches. A vanished object gathers empty and is not an error; nor is a *Wait.
-	Gather func(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error)
+	Gather func(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error)
 	// Translate is pure. The zero Desired removes every row of the key; with a problem that is blocking, nothing is sent, or
 	// the rows of what was accepted before.
-	Translate func(In) (ovs.Desired, Problems)
+	Translate func(Input) (ovs.Desired, Problems)
 	// Report takes the outcome into memory, and tells it to others than the object itself; it writes only what changed. Nil
 	// reports nothing.
-	Report func(ctx context.Context, key types.NamespacedName, in In, out Outcome) error
+	Report func(ctx context.Context, key types.NamespacedName, in Input, out Outcome) error
 	// Record, a Record, is what the object itself should read as after Report. Nil writes nothing.
-	Record record[In]
+	Record record[Input]
 }
 
 // Tell hands the outcome of a look to those who want to know of it: Report, and then the object itself.
-func (f Feature[In]) Tell(ctx context.Context, c client.Client, key types.NamespacedName, in In, out Outcome) error {
+func (f Feature[Input]) Tell(ctx context.Context, c client.Client, key types.NamespacedName, in Input, out Outcome) error {
 	w := writer{client: c}
 	return errors.Join(f.prepare(ctx, &w, key, in, out.Problems), f.tell(ctx, &w, key, in, out))
 }
@@ -84,7 +84,7 @@ func (w *writer) write(key types.NamespacedName, do func(own string) (string, er
 // prepare writes what of the object comes before its rows.
 //
 //nolint:revive // a look is as much
-func (f Feature[In]) prepare(ctx context.Context, w *writer, key types.NamespacedName, in In, problems Problems) error {
+func (f Feature[Input]) prepare(ctx context.Context, w *writer, key types.NamespacedName, in Input, problems Problems) error {
 	if f.Record == nil {
 		return nil
 	}
@@ -96,7 +96,7 @@ func (f Feature[In]) prepare(ctx context.Context, w *writer, key types.Namespace
 }
 
 //nolint:revive // a look is as much
-func (f Feature[In]) tell(ctx context.Context, w *writer, key types.NamespacedName, in In, out Outcome) error {
+func (f Feature[Input]) tell(ctx context.Context, w *writer, key types.NamespacedName, in Input, out Outcome) error {
 	if f.Report != nil {
 		if err := f.Report(ctx, key, in, out); err != nil {
 			return fmt.Errorf("reporting %s %s: %w", f.Name, Key(key), err)
@@ -178,10 +178,10 @@ const cacheSyncTimeout = 10 * time.Minute
 
 // Register adds the feature's controller to mgr. It works only on the leader; its sources fill its queue on a standby
 // too, so that a new leader starts at once.
-func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
+func Register[Input any](mgr manager.Manager, db *engine.DB, f Feature[Input]) error {
 	c := mgr.GetClient()
 	events := mgr.GetEventRecorder("woven-controller")
-	r := &runner[In]{Feature: f, db: db, client: c, writer: writer{client: c, events: events}, events: events}
+	r := &runner[Input]{Feature: f, db: db, client: c, writer: writer{client: c, events: events}, events: events}
 	warm := true
 	ctl, err := controller.New(f.Name, mgr, controller.Options{
 		Reconciler:              r,
@@ -212,8 +212,8 @@ func Register[In any](mgr manager.Manager, db *engine.DB, f Feature[In]) error {
 }
 
 // runner is a Feature at work.
-type runner[In any] struct {
-	Feature[In]
+type runner[Input any] struct {
+	Feature[Input]
 	db      *engine.DB
 	client  client.Client
 	events  recorder.EventRecorder
@@ -225,7 +225,7 @@ type runner[In any] struct {
 }
 
 // Reconcile brings one key's rows to what its objects ask for, with at most one transaction.
-func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+func (r *runner[Input]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	started := time.Now()
 	drift, drifted := r.drifted.LoadAndDelete(req)
 	in, err := r.Gather(ctx, r.client, req.NamespacedName)
@@ -259,7 +259,7 @@ func (r *runner[In]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // unlessStale is the error, but for an object that was edited meanwhile: that is looked at again with the event of the edit.
-func (r *runner[In]) unlessStale(ctx context.Context, req ctrl.Request, err error) error {
+func (r *runner[Input]) unlessStale(ctx context.Context, req ctrl.Request, err error) error {
 	if stale := (*Stale)(nil); errors.As(err, &stale) && r.For != nil {
 		r.stale.await(ctx, r.client, r.For, req.NamespacedName, stale.Version)
 		return nil
@@ -267,7 +267,7 @@ func (r *runner[In]) unlessStale(ctx context.Context, req ctrl.Request, err erro
 	return err
 }
 
-func (r *runner[In]) apply(ctx context.Context, req ctrl.Request, want ovs.Desired, problems Problems) Outcome {
+func (r *runner[Input]) apply(ctx context.Context, req ctrl.Request, want ovs.Desired, problems Problems) Outcome {
 	out := Outcome{Problems: problems}
 	if len(problems.Blocking()) > 0 && len(want.Rows) == 0 {
 		return out
@@ -298,7 +298,7 @@ func (r *runner[In]) apply(ctx context.Context, req ctrl.Request, want ovs.Desir
 const reasonContested = "Contested"
 
 // tellHealed leaves an Event on the object whose rows were changed by another hand and are now put back.
-func (r *runner[In]) tellHealed(ctx context.Context, req ctrl.Request, out Outcome) {
+func (r *runner[Input]) tellHealed(ctx context.Context, req ctrl.Request, out Outcome) {
 	if out.Plan.Empty() || out.Err != nil {
 		return
 	}
@@ -313,7 +313,7 @@ func (r *runner[In]) tellHealed(ctx context.Context, req ctrl.Request, out Outco
 }
 
 // event leaves an Event on the object of a key, if there is one.
-func (r *runner[In]) event(ctx context.Context, req ctrl.Request, reason, note string) {
+func (r *runner[Input]) event(ctx context.Context, req ctrl.Request, reason, note string) {
 	if r.For == nil {
 		return
 	}

@@ -25,29 +25,29 @@ import (
 // patch of metadata and spec, then one of the status. Each is sent only when it says something new. A patch that replaces
 // a list, or any of the spec, is for the very version of the object that was read: whatever somebody else has added
 // meanwhile stays, the patch is refused, and the object is looked at again with the event of that edit.
-type Record[In any, T client.Object] struct {
+type Record[Input any, T client.Object] struct {
 	// Object is the object as Gather read it; false: there is none.
-	Object func(In) (T, bool)
+	Object func(Input) (T, bool)
 	// Held, which may be nil, says whether our finalizer has to keep the object. A living object gets the finalizer when it
 	// is held and keeps it; one that is to be deleted loses the finalizer when it is not held.
-	Held func(In, Outcome) bool
+	Held func(Input, Outcome) bool
 	// Spec, which may be nil, writes the spec as it is understood: defaults, normal forms. It is written, with the finalizer, before
 	// the rows are; not that of an object with blocking problems or that may go.
-	Spec func(In, T)
+	Spec func(Input, T)
 	// Fill, which may be nil, writes annotations.
-	Fill func(In, Outcome, T)
+	Fill func(Input, Outcome, T)
 	// Status, which may be nil, writes the status.
-	Status func(In, Outcome, T)
+	Status func(Input, Outcome, T)
 }
 
 // record is a Record of any kind of object.
-type record[In any] interface {
+type record[Input any] interface {
 	// prepare writes what comes before the rows, and makes the object of In what the API server has then. Its result is as that
 	// of write.
-	prepare(ctx context.Context, w *writer, in In, problems Problems, own string) (version string, err error)
+	prepare(ctx context.Context, w *writer, in Input, problems Problems, own string) (version string, err error)
 	// write returns the version that the object has by it, or "" when that is not known. A look at a version older than own,
 	// the last that was written, writes nothing and is Stale: only once, since a restored etcd counts from an earlier version.
-	write(ctx context.Context, w *writer, in In, out Outcome, own string) (version string, err error)
+	write(ctx context.Context, w *writer, in Input, out Outcome, own string) (version string, err error)
 }
 
 // Stale is that an object has been edited since it was read, so that what was to be written to it may not be so any more.
@@ -60,7 +60,7 @@ type Stale struct {
 func (s *Stale) Error() string { return "edited since resourceVersion " + s.Version }
 
 //nolint:revive // what is read and what is written is all it gets
-func (r Record[In, T]) prepare(ctx context.Context, w *writer, in In, problems Problems, own string) (version string, err error) {
+func (r Record[Input, T]) prepare(ctx context.Context, w *writer, in Input, problems Problems, own string) (version string, err error) {
 	was, exists := r.Object(in)
 	if !exists || r.Spec == nil || len(problems.Blocking()) > 0 {
 		return own, nil
@@ -88,7 +88,7 @@ func (r Record[In, T]) prepare(ctx context.Context, w *writer, in In, problems P
 }
 
 //nolint:revive // what is read and what is written is all it gets
-func (r Record[In, T]) write(ctx context.Context, w *writer, in In, out Outcome, own string) (version string, err error) {
+func (r Record[Input, T]) write(ctx context.Context, w *writer, in Input, out Outcome, own string) (version string, err error) {
 	was, exists := r.Object(in)
 	if !exists {
 		return "", nil

@@ -16,10 +16,12 @@ const (
 	longestMemory = 65535
 )
 
-func (in In) sticky() bool { return in.Service.Spec.SessionAffinity == corev1.ServiceAffinityClientIP }
+func (in Input) sticky() bool {
+	return in.Service.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
+}
 
 // memory is for how many seconds without a new connection a client belongs to its backend.
-func (in In) memory() int {
+func (in Input) memory() int {
 	if c := in.Service.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
 		return int(*c.ClientIP.TimeoutSeconds)
 	}
@@ -28,7 +30,7 @@ func (in In) memory() int {
 
 // remembers says whether a load balancer remembers its clients. Others choose by the client's address, which ends nothing:
 // those that are to remember for longer than OVN can, and templates, for which OVN 25.03 loses the backend's port.
-func (in In) remembers(k kind) bool {
+func (in Input) remembers(k kind) bool {
 	return in.sticky() && k.family == "" && in.memory() <= longestMemory
 }
 
@@ -47,7 +49,7 @@ var clientAddress = map[string][]nb.LoadBalancerSelectionFields{
 // come to the flow that learns with the backend's address, and be lost again, however often. With this row it is a packet
 // to the backend, and is let through. The row has no ports: OVN 25.03 looks for the packet's own port there, and 26.03 for
 // the one that the client called. docs/adr/0008 tells more.
-func (in In) addRepeats(want *ovs.Desired, t tables, group ovs.Member) {
+func (in Input) addRepeats(want *ovs.Desired, t tables, group ovs.Member) {
 	vips := map[string]string{}
 	for k, balanced := range t {
 		if !in.remembers(k) {

@@ -22,7 +22,7 @@ type backend struct {
 type backends []backend
 
 // backendsOf are the endpoints of one port in the family of vip.
-func (in In) backendsOf(port corev1.ServicePort, vip netip.Addr) backends {
+func (in Input) backendsOf(port corev1.ServicePort, vip netip.Addr) backends {
 	family := discoveryv1.AddressTypeIPv4
 	if vip.Is6() {
 		family = discoveryv1.AddressTypeIPv6

@@ -91,9 +91,9 @@ type Config struct {
 }
 
 // Feature is the Service feature. Index has to be called before.
-func Feature(r client.Reader, config Config) reconcile.Feature[In] {
+func Feature(r client.Reader, config Config) reconcile.Feature[Input] {
 	f := &feature{Config: config, reader: r}
-	return reconcile.Feature[In]{
+	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Service{},
 		Watches: []reconcile.Watch{
@@ -128,7 +128,7 @@ func (f *feature) naming(ctx context.Context, vpc client.Object) []ctrl.Request 
 var vpcCameOrWent = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
 
 // report tells the Service's author what keeps it from being reached. A Service has no condition of ours.
-func (f *feature) report(_ context.Context, _ types.NamespacedName, in In, out reconcile.Outcome) error {
+func (f *feature) report(_ context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
 	if wrong := out.Problems.Blocking(); len(wrong) > 0 && in.Service != nil {
 		f.Events.Eventf(in.Service, nil, "Warning", wrong[0].Reason, "Balance", "%s", reconcile.Note(wrong.String()))
 	}
@@ -180,8 +180,8 @@ func (f *feature) dependents(ctx context.Context, _ client.Object) []ctrl.Reques
 	return out
 }
 
-func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
-	in := In{Key: reconcile.Key(key), Vpc: f.DefaultVpc}
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
+	in := Input{Key: reconcile.Key(key), Vpc: f.DefaultVpc}
 	var svc corev1.Service
 	if err := r.Get(ctx, key, &svc); err != nil {
 		return in, client.IgnoreNotFound(err)
@@ -214,7 +214,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 }
 
 // asksNodes says whether the rows depend on which nodes there are.
-func (in In) asksNodes() bool {
+func (in Input) asksNodes() bool {
 	if slices.Contains(asks(in.Service), asksNodes) {
 		return true
 	}

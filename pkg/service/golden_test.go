@@ -9,7 +9,7 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[service.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[service.Input] {
 		index(t, c)
 		_, addresses := reconciletest.Addresses(t, c, p)
 		return service.Feature(c, service.Config{Addresses: addresses, DefaultVpc: "ovn-cluster", Events: &c.Events})

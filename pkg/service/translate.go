@@ -19,8 +19,8 @@ import (
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
-// In is all that a Service's rows depend on.
-type In struct {
+// Input is all that a Service's rows depend on.
+type Input struct {
 	// Key is the Service's namespace/name.
 	Key string
 	// Service is nil when the object is gone.
@@ -41,7 +41,7 @@ type Host struct {
 }
 
 // Translate makes the rows of one Service.
-func Translate(in In) (ovs.Desired, reconcile.Problems) {
+func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	if in.Service == nil || !ours(in.Service) {
 		return want, nil
@@ -99,7 +99,7 @@ func (t tables) add(k kind, vip string, to backends) {
 }
 
 // answer says who answers at one port of a virtual address.
-func (in In) answer(t tables, a Address, port corev1.ServicePort) {
+func (in Input) answer(t tables, a Address, port corev1.ServicePort) {
 	all := in.backendsOf(port, a.Addr)
 	number := strconv.Itoa(int(port.Port))
 	placed := kind{protocolOf(port), subnet.Family(a.Addr)}
@@ -126,7 +126,7 @@ func (in In) answer(t tables, a Address, port corev1.ServicePort) {
 
 // answerOnNodes answers for ports of nodes behind which are the endpoints of that node only: the caller is to keep its
 // source, and kube-proxy's answer would not find back to kube-proxy. All other ports of nodes are left to it.
-func (in In) answerOnNodes(t tables) {
+func (in Input) answerOnNodes(t tables) {
 	if !hasLocalPorts(in.Service) {
 		return
 	}
@@ -157,7 +157,7 @@ func protocolOf(p corev1.ServicePort) corev1.Protocol {
 func protocolText(p corev1.Protocol) string { return strings.ToLower(string(p)) }
 
 // row is one load balancer.
-func (in In) row(k kind, vips map[string]string) (ovs.Sym, *nb.LoadBalancer) {
+func (in Input) row(k kind, vips map[string]string) (ovs.Sym, *nb.LoadBalancer) {
 	protocol := protocolText(k.protocol)
 	lb := &nb.LoadBalancer{Name: in.Key + "/" + protocol, Protocol: &protocol, Vips: vips, Options: options(k.protocol)}
 	switch {

@@ -51,7 +51,7 @@ func FuzzTranslateService(f *testing.F) {
 
 // checkVariables holds that the engine takes the variables of all nodes, and that a template has an answer for each node
 // by exactly one variable, unless the policy leaves nodes without.
-func checkVariables(t *testing.T, in service.In, want ovs.Desired) {
+func checkVariables(t *testing.T, in service.Input, want ovs.Desired) {
 	t.Helper()
 	for _, host := range in.Nodes {
 		placed := service.Placed(in.Service, in.Slices)
@@ -91,7 +91,7 @@ func checkVariables(t *testing.T, in service.In, want ovs.Desired) {
 }
 
 // arbitrary fills objects from the bytes, with the few words that matter likelier than others.
-func arbitrary(data []byte) service.In {
+func arbitrary(data []byte) service.Input {
 	pick := func(c randfill.Continue, words ...string) string { return words[c.Intn(len(words))] }
 	fill := randfill.NewFromGoFuzz(data).NilChance(0.3).NumElements(0, 4).Funcs(
 		func(p *corev1.Protocol, c randfill.Continue) { *p = corev1.Protocol(pick(c, "TCP", "UDP", "SCTP", "")) },
@@ -139,7 +139,7 @@ func arbitrary(data []byte) service.In {
 		},
 	)
 	addr := netip.MustParseAddr
-	in := service.In{Key: "shop/web", Service: &corev1.Service{}, Vpc: "ovn-cluster", Nodes: []service.Host{
+	in := service.Input{Key: "shop/web", Service: &corev1.Service{}, Vpc: "ovn-cluster", Nodes: []service.Host{
 		{Place: service.Place{Node: "n1", Zone: "a"}, Addrs: []netip.Addr{addr("192.0.2.1"), addr("2001:db8::1")}},
 		{Place: service.Place{Node: "n2", Zone: "b-2"}, Addrs: []netip.Addr{addr("192.0.2.2")}},
 		{Place: service.Place{Node: "n3.example.com"}},

@@ -46,9 +46,9 @@ const statusDelay = time.Second
 const workers = 256
 
 // Feature is the Subnet feature. It keeps pools in step with the specs.
-func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Feature[In] {
+func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Feature[Input] {
 	f := &feature{client: c, pools: pools, config: config, ranges: newRanges()}
-	return reconcile.Feature[In]{
+	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &v1.Subnet{},
 		When: edited,

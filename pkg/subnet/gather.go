@@ -16,8 +16,8 @@ import (
 	"github.com/woven-cni/woven/pkg/spec"
 )
 
-func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
-	in := In{DefaultVpc: f.config.DefaultVpc, JoinSubnet: f.config.JoinSubnet, DefaultSubnet: f.config.DefaultSubnet, Balanced: f.config.EnableLB}
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
+	in := Input{DefaultVpc: f.config.DefaultVpc, JoinSubnet: f.config.JoinSubnet, DefaultSubnet: f.config.DefaultSubnet, Balanced: f.config.EnableLB}
 	// Before, a Subnet would pass for one without pods: for one that may go or move, and its status would say so.
 	if err := f.pools.AwaitSeed(ctx); err != nil {
 		return in, err //nolint:wrapcheck // it says what is waited for
@@ -71,7 +71,7 @@ type accepted struct {
 }
 
 // cutOff are the owners of addresses whom the spec would cut off: their address would be outside, or their gateway nobody's.
-func (f *feature) cutOff(in In) []ovs.Owner {
+func (f *feature) cutOff(in Input) []ovs.Owner {
 	s, problems := Parse(in.Subnet, in.DefaultVpc)
 	if len(problems.Blocking()) > 0 || in.InForce != nil && in.InForce.CIDRs == s.CIDRs && in.InForce.Gateways == s.Gateways {
 		return nil
@@ -87,7 +87,7 @@ func (f *feature) cutOff(in In) []ovs.Owner {
 //
 // What the cluster has of its own is asked only of a spec that is not in force: an address that a node reports later, in
 // the middle of a Subnet, is the node's mistake, and must not take the Subnet down with all its pods.
-func (f *feature) judge(ctx context.Context, in *In) error {
+func (f *feature) judge(ctx context.Context, in *Input) error {
 	c := claimOf(in.Subnet, f.config.Ranges.Vpc(in.Subnet))
 	if c.vpc == f.config.DefaultVpc && !c.inForce {
 		var err error

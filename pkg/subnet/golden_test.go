@@ -15,7 +15,7 @@ import (
 
 // Pages may have the options enable-lb, service-cidr, and in-use: "subnet:address" is given to somebody.
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[subnet.In] {
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[subnet.Input] {
 		config := subnet.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", DefaultSubnet: "ovn-default", EnableLB: p.Option("enable-lb", "true") == "true"}
 		if text := p.Option("service-cidr", ""); text != "" {
 			config.ServicePrefixes = reconciletest.Prefixes(t, text)

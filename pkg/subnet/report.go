@@ -16,7 +16,7 @@ import (
 const rangesShown = 256
 
 // report takes the outcome into the pools and the ranges.
-func (f *feature) report(_ context.Context, key types.NamespacedName, in In, out reconcile.Outcome) error {
+func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
 	switch {
 	case in.Subnet == nil || in.gone():
 		if out.Programmed() {
@@ -41,15 +41,15 @@ func (f *feature) report(_ context.Context, key types.NamespacedName, in In, out
 }
 
 // record is how the Subnet itself should read.
-func (f *feature) record() reconcile.Record[In, *v1.Subnet] {
-	return reconcile.Record[In, *v1.Subnet]{
-		Object: func(in In) (*v1.Subnet, bool) { return in.Subnet, in.Subnet != nil },
+func (f *feature) record() reconcile.Record[Input, *v1.Subnet] {
+	return reconcile.Record[Input, *v1.Subnet]{
+		Object: func(in Input) (*v1.Subnet, bool) { return in.Subnet, in.Subnet != nil },
 		Held:   kept, Spec: normalise, Status: f.status,
 	}
 }
 
 // kept keeps the object for the pods that have addresses of the subnet; one that was never accepted has none.
-func kept(in In, out reconcile.Outcome) bool {
+func kept(in Input, out reconcile.Outcome) bool {
 	if in.Subnet.DeletionTimestamp != nil {
 		return !in.gone() || !out.Programmed()
 	}
@@ -58,7 +58,7 @@ func kept(in In, out reconcile.Outcome) bool {
 
 // normalise writes the spec as it is understood, as users of Kube-OVN expect to read it: defaults filled in, CIDRs without
 // host bits, IPv6 in lower case, the gateway among the excluded addresses.
-func normalise(in In, subnet *v1.Subnet) {
+func normalise(in Input, subnet *v1.Subnet) {
 	s, _ := Parse(in.Subnet, in.DefaultVpc)
 	spec := &subnet.Spec
 	spec.CIDRBlock, spec.Gateway, spec.Protocol, spec.Vpc = s.CIDRs.String(), s.Gateways.String(), s.protocol(), s.VPC
@@ -71,7 +71,7 @@ func normalise(in In, subnet *v1.Subnet) {
 	}
 }
 
-func (f *feature) status(in In, out reconcile.Outcome, subnet *v1.Subnet) {
+func (f *feature) status(in Input, out reconcile.Outcome, subnet *v1.Subnet) {
 	if subnet.DeletionTimestamp != nil {
 		out.InUse = fmt.Sprintf("%d addresses are in use, of %s", len(in.Users), named(in.Users))
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
-// In is all that a Subnet's rows depend on.
-type In struct {
+// Input is all that a Subnet's rows depend on.
+type Input struct {
 	// Subnet is nil when the object is gone.
 	Subnet *v1.Subnet
 	// DefaultVpc is the name of the Vpc whose traffic leaves by the nodes.
@@ -52,7 +52,7 @@ type Taken struct {
 const localPolicyPriority = 31000
 
 // Translate makes the rows of one Subnet.
-func Translate(in In) (ovs.Desired, reconcile.Problems) {
+func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	if in.Subnet == nil || in.gone() {
 		return want, nil
@@ -93,7 +93,7 @@ func Translate(in In) (ovs.Desired, reconcile.Problems) {
 }
 
 // verdict reads the spec, alone and beside what is taken.
-func verdict(in In) (Subnet, reconcile.Problems) {
+func verdict(in Input) (Subnet, reconcile.Problems) {
 	s, problems := Parse(in.Subnet, in.DefaultVpc)
 	if in.Subnet.Spec.Default && s.Name != in.DefaultSubnet {
 		problems.Advise("spec.default", v1.ReasonNotImplemented,
@@ -123,7 +123,7 @@ func named(owners []ovs.Owner) string {
 
 // refuseToCutOff keeps what is in force while somebody has an address that the edit would take away, or the gateway that it
 // would move. A pod is told both once, when it starts.
-func (s Subnet) refuseToCutOff(in In, problems *reconcile.Problems) {
+func (s Subnet) refuseToCutOff(in Input, problems *reconcile.Problems) {
 	if len(in.CutOff) == 0 {
 		return
 	}
@@ -173,7 +173,7 @@ func (s Subnet) unmarkAnswers(want *ovs.Desired) {
 }
 
 // gone says whether the subnet is to be deleted and nobody has an address of it any more. Until then it carries its pods.
-func (in In) gone() bool { return in.Subnet.DeletionTimestamp != nil && len(in.Users) == 0 }
+func (in Input) gone() bool { return in.Subnet.DeletionTimestamp != nil && len(in.Users) == 0 }
 
 // addLocalPolicies keeps what goes to the subnet within OVN, ahead of the nodes' policies for everything else.
 func (s Subnet) addLocalPolicies(want *ovs.Desired) {
@@ -197,7 +197,7 @@ func (s Subnet) refuseTaken(taken []Taken, problems *reconcile.Problems) {
 	}
 }
 
-func (s Subnet) balanced(in In) bool {
+func (s Subnet) balanced(in Input) bool {
 	if s.EnableLB != nil {
 		return *s.EnableLB
 	}

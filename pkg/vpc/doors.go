@@ -21,7 +21,7 @@ const (
 // the join subnet. The nodes' own nftables rules (pkg/host/kernel) stop the same packets, and more of them: those that kube-proxy
 // sends on. Policies of users cannot lift either; a router's policies are asked behind all ACLs. Only the default Vpc has a way to
 // the nodes.
-func addDoors(want *ovs.Desired, in In) {
+func addDoors(want *ovs.Desired, in Input) {
 	if !in.Default {
 		return
 	}
@@ -42,7 +42,7 @@ func addDoors(want *ovs.Desired, in In) {
 // address must not reach it by this one. Replies to calls of nodes are let through by OVN before any ACL, as long as it remembers
 // the call. The userspace datapath forgets all calls when it restarts, and so the ACL speaks of TCP segments that begin a
 // connection, and leaves those within one alone.
-func addJoinACLs(want *ovs.Desired, in In) {
+func addJoinACLs(want *ovs.Desired, in Input) {
 	var toNodes []string
 	for _, cidr := range in.JoinCIDRs {
 		field := "ip6.dst"

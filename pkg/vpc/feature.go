@@ -24,9 +24,9 @@ import (
 type Defaults struct{ Vpc, Subnet, Join string }
 
 // Feature is the Vpc feature; d names the Vpc whose traffic leaves by the nodes.
-func Feature(d Defaults) reconcile.Feature[In] {
+func Feature(d Defaults) reconcile.Feature[Input] {
 	f := &feature{defaults: d}
-	return reconcile.Feature[In]{
+	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &v1.Vpc{},
 		When: predicate.GenerationChangedPredicate{},
@@ -65,8 +65,8 @@ func (f *feature) vpcOf(_ context.Context, obj client.Object) []ctrl.Request {
 	return []ctrl.Request{{NamespacedName: types.NamespacedName{Name: name}}}
 }
 
-func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (In, error) {
-	in := In{Default: key.Name == f.defaults.Vpc}
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
+	in := Input{Default: key.Name == f.defaults.Vpc}
 	var vpc v1.Vpc
 	if err := r.Get(ctx, key, &vpc); err != nil {
 		return in, client.IgnoreNotFound(err)
@@ -103,15 +103,15 @@ func join(obj *v1.Subnet, defaultVpc string) (gateways []netip.Addr, cidrs []net
 }
 
 // record is how the Vpc itself should read.
-func (f *feature) record() reconcile.Record[In, *v1.Vpc] {
-	return reconcile.Record[In, *v1.Vpc]{
-		Object: func(in In) (*v1.Vpc, bool) { return in.Vpc, in.Vpc != nil },
-		Held:   func(in In, out reconcile.Outcome) bool { return !in.gone() || !out.Programmed() },
+func (f *feature) record() reconcile.Record[Input, *v1.Vpc] {
+	return reconcile.Record[Input, *v1.Vpc]{
+		Object: func(in Input) (*v1.Vpc, bool) { return in.Vpc, in.Vpc != nil },
+		Held:   func(in Input, out reconcile.Outcome) bool { return !in.gone() || !out.Programmed() },
 		Status: f.status,
 	}
 }
 
-func (f *feature) status(in In, out reconcile.Outcome, vpc *v1.Vpc) {
+func (f *feature) status(in Input, out reconcile.Outcome, vpc *v1.Vpc) {
 	if vpc.DeletionTimestamp != nil {
 		out.InUse = "subnets " + strings.Join(in.Subnets, ", ")
 	}

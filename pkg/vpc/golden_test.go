@@ -9,7 +9,7 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(_ *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[vpc.In] {
+	reconciletest.Golden(t, func(_ *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[vpc.Input] {
 		return vpc.Feature(vpc.Defaults{
 			Vpc: p.Option("default-vpc", "ovn-cluster"), Subnet: "ovn-default", Join: p.Option("join-subnet", "join"),
 		})

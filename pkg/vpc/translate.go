@@ -14,8 +14,8 @@ import (
 	"github.com/woven-cni/woven/pkg/spec"
 )
 
-// In is all that a Vpc's rows depend on.
-type In struct {
+// Input is all that a Vpc's rows depend on.
+type Input struct {
 	// Vpc is nil when the object is gone.
 	Vpc *v1.Vpc
 	// Default says that this is the Vpc whose traffic leaves by the nodes.
@@ -47,7 +47,7 @@ const (
 )
 
 // Translate makes the rows of one Vpc.
-func Translate(in In) (ovs.Desired, reconcile.Problems) {
+func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	if in.Vpc == nil || in.gone() {
 		return want, nil
@@ -109,7 +109,7 @@ func addSelf(want *ovs.Desired, name string) {
 const selfPriority = 3000
 
 // gone says whether the Vpc is to be deleted and no Subnet is in it any more.
-func (in In) gone() bool { return in.Vpc.DeletionTimestamp != nil && len(in.Subnets) == 0 }
+func (in Input) gone() bool { return in.Vpc.DeletionTimestamp != nil && len(in.Subnets) == 0 }
 
 // actedOn are the fields of a spec that are acted on: by who chooses the Subnets of pods.
 var actedOn = []string{"defaultSubnet", "namespaces"}
