@@ -12,47 +12,48 @@ import (
 
 // Kubernetes' default session affinity, and the longest that OVN knows, in seconds.
 const (
-	usualMemory   = 10800
-	longestMemory = 65535
+	defaultAffinityTimeout = 10800
+	maxAffinityTimeout     = 65535
 )
 
-func (in Input) sticky() bool {
+func (in Input) hasAffinity() bool {
 	return in.Service.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
 }
 
-// memory is for how many seconds without a new connection a client belongs to its backend.
-func (in Input) memory() int {
+// affinityTimeout is for how many seconds after its last new connection a client is led to the same backend.
+func (in Input) affinityTimeout() int {
 	if c := in.Service.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
 		return int(*c.ClientIP.TimeoutSeconds)
 	}
-	return usualMemory
+	return defaultAffinityTimeout
 }
 
-// remembers says whether a load balancer remembers its clients. Others choose by the client's address, which ends nothing:
-// those that are to remember for longer than OVN can, and templates, for which OVN 25.03 loses the backend's port.
-func (in Input) remembers(k kind) bool {
-	return in.sticky() && k.family == "" && in.memory() <= longestMemory
+// ovnKeepsAffinity says whether a load balancer learns sessions (OVN's affinity_timeout). The others choose the backend by a
+// hash of the client's address, which never ends an affinity: those whose timeout is longer than OVN can have, and templates,
+// for which OVN 25.03 loses the backend's port.
+func (in Input) ovnKeepsAffinity(k kind) bool {
+	return in.hasAffinity() && k.family == "" && in.affinityTimeout() <= maxAffinityTimeout
 }
 
-// clientAddress is what a backend is chosen by where clients are not remembered: the choice stays the same for as long as the
-// backends do.
-var clientAddress = map[string][]nb.LoadBalancerSelectionFields{
+// affinityFields are the fields whose hash chooses the backend where OVN learns no sessions: the choice stays the same for as
+// long as the backends do.
+var affinityFields = map[string][]nb.LoadBalancerSelectionFields{
 	"":   {nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src},
 	"v4": {nb.LoadBalancerSelectionFieldsIPSrc},
 	"v6": {nb.LoadBalancerSelectionFieldsIpv6Src},
 }
 
-// addRepeats adds the load balancer that leads each backend to itself, if clients are remembered.
+// addRetransmits adds the load balancer that translates each backend's address to itself, if OVN keeps the affinity.
 //
-// OVN loses the packet by which it learns a session, and the client sends it again. The kernel's conntrack leaves the
-// retransmission as it is. That of the userspace datapath translates it before OVN asks for the session, so that it would
-// come to the flow that learns with the backend's address, and be lost again, however often. With this row it is a packet
-// to the backend, and is let through. The row has no ports: OVN 25.03 looks for the packet's own port there, and 26.03 for
-// the one that the client called. docs/adr/0008 tells more.
-func (in Input) addRepeats(want *ovs.Desired, t tables, group ovs.Member) {
+// OVN drops the packet by which it learns a session, and the client sends the packet again. Conntrack of the kernel leaves that
+// retransmission as it is. Conntrack of the userspace datapath translates it to the backend's address before OVN looks the
+// session up: the retransmission would come to the learning flow with that address, and be dropped, however often it is
+// sent. With this row the retransmission is a call of the backend's own address, and passes. The row has no ports: OVN 25.03
+// looks for the packet's destination port in it, and OVN 26.03 for the Service's port. docs/adr/0008 tells more.
+func (in Input) addRetransmits(want *ovs.Desired, t tables, group ovs.Member) {
 	vips := map[string]string{}
 	for k, balanced := range t {
-		if !in.remembers(k) {
+		if !in.ovnKeepsAffinity(k) {
 			continue
 		}
 		for _, list := range balanced {
@@ -66,12 +67,13 @@ func (in Input) addRepeats(want *ovs.Desired, t tables, group ovs.Member) {
 	if len(vips) == 0 {
 		return
 	}
-	// A pod that calls itself has to see the Service: what it answers to itself would not come by OVN.
-	var own []string
+	// Hairpin: a pod that calls itself by the Service has to see the ClusterIP as the client. Its answers to its own address
+	// would not leave the pod.
+	var clusterIPs []string
 	for _, ip := range parse(in.Service.Spec.ClusterIPs) {
-		own = append(own, ip.String())
+		clusterIPs = append(clusterIPs, ip.String())
 	}
-	want.Add(repeater(in.Key), &nb.LoadBalancer{
-		Name: in.Key + "/repeats", Vips: vips, Options: map[string]string{"hairpin_snat_ip": strings.Join(own, " ")},
+	want.Add(retransmitLoadBalancer(in.Key), &nb.LoadBalancer{
+		Name: in.Key + "/repeats", Vips: vips, Options: map[string]string{"hairpin_snat_ip": strings.Join(clusterIPs, " ")},
 	}).Also(group)
 }

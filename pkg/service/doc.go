@@ -3,6 +3,6 @@
 // one row.
 //
 // A Service whose answer depends on where its client runs (internalTrafficPolicy Local, trafficDistribution, hints) has
-// its virtual addresses written as template variables, one for each place; each chassis knows the variables of its own
-// place only, which its Chassis_Template_Var row holds. See docs/adr/0008-service-topology.md.
+// its virtual addresses written as template variables, one for each node or zone. A chassis knows the variables of its own
+// node and zone only, which its Chassis_Template_Var row holds. See docs/adr/0008-service-topology.md.
 package service

@@ -96,8 +96,8 @@ func (bs backends) which(take func(backend) bool) backends {
 	return out
 }
 
-// usable are those that are ready. While none is, those that still serve although they are terminating stand in, as
-// KEP-1669 asks.
+// usable are the backends that are ready. While none is, the terminating backends that still serve stand in, as KEP-1669
+// asks.
 func (bs backends) usable() backends {
 	if ready := bs.which(func(b backend) bool { return b.ready }); len(ready) > 0 {
 		return ready
@@ -105,38 +105,39 @@ func (bs backends) usable() backends {
 	return bs
 }
 
-// on are those that a policy "Local" leaves to the node.
+// on are the backends on a node: those that a traffic policy "Local" leaves to it.
 func (bs backends) on(node string) backends {
 	return bs.which(func(b backend) bool { return b.node == node }).usable()
 }
 
-// near are those that are meant for clients at a place: by node if all endpoints say for which nodes they are, else by
-// zone if all say for which zones. Where no endpoint is meant for the place, all are. kube-proxy decides the same.
-func (bs backends) near(p Place) backends {
+// forTopology are the backends whose hints are for clients of a node or its zone: by node if all endpoints have hints for
+// nodes, else by zone if all have hints for zones. Where no endpoint has a hint for the client's, all backends serve it.
+// kube-proxy decides the same.
+func (bs backends) forTopology(t Topology) backends {
 	usable := bs.usable()
 	ready := usable.which(func(b backend) bool { return b.ready })
 	if len(ready) == 0 {
 		return usable
 	}
 	for _, hint := range []struct {
-		of    func(backend) []string
-		place string
+		of     func(backend) []string
+		client string
 	}{
-		{func(b backend) []string { return b.nodes }, p.Node},
-		{func(b backend) []string { return b.zones }, p.Zone},
+		{func(b backend) []string { return b.nodes }, t.Node},
+		{func(b backend) []string { return b.zones }, t.Zone},
 	} {
 		if slices.ContainsFunc(ready, func(b backend) bool { return len(hint.of(b)) == 0 }) {
 			continue
 		}
-		if near := ready.which(func(b backend) bool { return slices.Contains(hint.of(b), hint.place) }); len(near) > 0 {
-			return near
+		if hinted := ready.which(func(b backend) bool { return slices.Contains(hint.of(b), hint.client) }); len(hinted) > 0 {
+			return hinted
 		}
 	}
 	return ready
 }
 
-// homes are the nodes that the endpoints run on.
-func (bs backends) homes() []string {
+// nodes are the nodes that the endpoints run on.
+func (bs backends) nodes() []string {
 	var out []string
 	for _, b := range bs {
 		if b.node != "" {

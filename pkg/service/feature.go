@@ -98,7 +98,7 @@ func Feature(r client.Reader, config Config) reconcile.Feature[Input] {
 		For:  &corev1.Service{},
 		Watches: []reconcile.Watch{
 			{Kind: &discoveryv1.EndpointSlice{}, Map: serviceOf},
-			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{placeChanged}},
+			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{topologyChanged}},
 			{Kind: &v1.Vpc{}, Map: f.naming, When: []predicate.Predicate{vpcCameOrWent}},
 		},
 		Sources: []source.Source{&reconcile.FeedSource{Feed: config.Addresses.Changed(), Enqueue: f.whenAddresses}},
@@ -144,15 +144,15 @@ func serviceOf(_ context.Context, obj client.Object) []ctrl.Request {
 	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
 }
 
-// placeChanged lets a node's coming and going through, and a change of its zone. Of its addresses the feature of nodes tells.
-var placeChanged = predicate.Funcs{
+// topologyChanged lets a node's coming and going through, and a change of its zone. Of its addresses the feature of nodes tells.
+var topologyChanged = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
-		return placeOf(e.ObjectOld.(*corev1.Node)) != placeOf(e.ObjectNew.(*corev1.Node))
+		return topologyOf(e.ObjectOld.(*corev1.Node)) != topologyOf(e.ObjectNew.(*corev1.Node))
 	},
 }
 
-func placeOf(n *corev1.Node) Place {
-	return Place{Node: n.Name, Zone: n.Labels[corev1.LabelTopologyZone]}
+func topologyOf(n *corev1.Node) Topology {
+	return Topology{Node: n.Name, Zone: n.Labels[corev1.LabelTopologyZone]}
 }
 
 // whenAddresses looks again at what depends on the nodes when one of them has other addresses than before.
@@ -208,7 +208,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		if err != nil {
 			return in, err //nolint:wrapcheck // it says what could not be read
 		}
-		in.Nodes = append(in.Nodes, Host{Place: placeOf(node), Addrs: addresses.Internal})
+		in.Nodes = append(in.Nodes, Host{Topology: topologyOf(node), Addrs: addresses.Internal})
 	}
 	return in, nil
 }

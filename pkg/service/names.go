@@ -16,28 +16,31 @@ const (
 	VariablesFeatureName = "chassis"
 )
 
-func balancer(key string, p corev1.Protocol) ovs.Sym {
+func loadBalancer(key string, p corev1.Protocol) ovs.Sym {
 	return ovs.Sym("service/" + key + "/" + protocolText(p))
 }
 
-// repeater names the load balancer that lets a client's retransmissions through while it opens a session.
-func repeater(key string) ovs.Sym { return ovs.Sym("service/" + key + "/repeats") }
+// retransmitLoadBalancer names the load balancer that lets a client's retransmissions through while OVN learns the session
+// (affinity). The part "repeats" of its name, like "refuse" and "by-place" below, is the row's identity in databases.
+func retransmitLoadBalancer(key string) ovs.Sym { return ovs.Sym("service/" + key + "/repeats") }
 
-// placedBalancer names the load balancer of the virtual addresses that answer each place in its own way.
-func placedBalancer(key string, p corev1.Protocol, family string) ovs.Sym {
-	return balancer(key, p) + ovs.Sym("/by-place-"+family)
+// topologyLoadBalancer names the load balancer of the virtual addresses whose backends depend on the client's node or zone.
+func topologyLoadBalancer(key string, p corev1.Protocol, family string) ovs.Sym {
+	return loadBalancer(key, p) + ovs.Sym("/by-place-"+family)
 }
 
-func refuser(key string) ovs.Sym { return ovs.Sym("service/" + key + "/refuse") }
+// rejectLoadBalancer names the load balancer that rejects what no virtual address of the client's node or zone takes.
+func rejectLoadBalancer(key string) ovs.Sym { return ovs.Sym("service/" + key + "/refuse") }
 
 func variables(node string) ovs.Sym { return ovs.Sym("chassis/" + node + "/variables") }
 
-// variable is the template variable that is the virtual address on the chassis of one place, and undefined elsewhere.
-// Two addresses or places never share one: what a name cannot hold is written as its code between underscores.
-func variable(vip netip.Addr, scope Scope, place string) string {
+// variable is the template variable that has the virtual address as its value on the chassis of one node or zone, and is
+// undefined elsewhere. Two addresses, nodes or zones never share a variable: a character that a variable's name cannot have is
+// written as its code between underscores.
+func variable(vip netip.Addr, scope Scope, topology string) string {
 	var b strings.Builder
 	b.WriteString("vip_" + strings.NewReplacer(".", "_", ":", "_").Replace(vip.String()) + "_" + scope.String() + "_")
-	for _, c := range []byte(place) {
+	for _, c := range []byte(topology) {
 		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
 			b.WriteByte(c)
 			continue

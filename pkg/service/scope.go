@@ -21,15 +21,15 @@ const (
 // String is "cluster", "zone" or "node".
 func (s Scope) String() string { return [...]string{"cluster", "zone", "node"}[s] }
 
-// Place is where clients are.
-type Place struct{ Node, Zone string }
+// Topology is where clients run, as endpoints' hints say it: a node, and its zone.
+type Topology struct{ Node, Zone string }
 
-// name tells the place from all others of the scope.
-func (p Place) name(s Scope) string {
+// name is the name of the node, or of the zone, that the scope speaks of.
+func (t Topology) name(s Scope) string {
 	if s == Zone {
-		return p.Zone
+		return t.Zone
 	}
-	return p.Node
+	return t.Node
 }
 
 // proxyNameLabel names somebody else who answers for the Service.

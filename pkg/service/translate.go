@@ -34,9 +34,9 @@ type Input struct {
 	Nodes []Host
 }
 
-// Host is a node: where it is, and its own addresses.
+// Host is a node: its name and zone, and its own addresses.
 type Host struct {
-	Place
+	Topology
 	Addrs []netip.Addr
 }
 
@@ -52,27 +52,27 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 		return want, problems
 	}
 	t := tables{}
-	refused := map[string]string{}
+	rejected := map[string]string{}
 	for _, a := range addresses(in.Service, in.Slices) {
 		for _, port := range in.Service.Spec.Ports {
-			in.answer(t, a, port)
+			in.addPort(t, a, port)
 		}
 		if a.cluster && a.Scope != Cluster {
-			refused[a.String()] = ""
+			rejected[a.String()] = ""
 		}
 	}
-	in.answerOnNodes(t)
+	in.addNodePorts(t)
 	group := ovs.LoadBalancerGroupMembers.Of(vpc.Balancers(in.Vpc)).This()
 	for _, k := range slices.SortedFunc(maps.Keys(t), compareKinds) {
 		sym, row := in.row(k, t[k])
 		want.Add(sym, row).Also(group)
 	}
-	in.addRepeats(&want, t, group)
-	if len(refused) > 0 {
-		// Where no variable matches, nothing is near enough. Without this, the packet would go on to the node as if nobody
-		// answered for the address, and conntrack would keep a UDP client there.
-		want.Add(refuser(in.Key), &nb.LoadBalancer{
-			Name: in.Key + "/refuse", Vips: refused, Options: map[string]string{"reject": "true"},
+	in.addRetransmits(&want, t, group)
+	if len(rejected) > 0 {
+		// On a chassis without the variable, no backend is for the client's node or zone. Without this reject, the packet would
+		// go on to the node as if the address were no Service's, and conntrack would keep a UDP client there.
+		want.Add(rejectLoadBalancer(in.Key), &nb.LoadBalancer{
+			Name: in.Key + "/refuse", Vips: rejected, Options: map[string]string{"reject": "true"},
 		}).Also(group)
 	}
 	return want, nil
@@ -98,35 +98,36 @@ func (t tables) add(k kind, vip string, to backends) {
 	t[k][vip] = strings.Join(to.texts(), ",")
 }
 
-// answer says who answers at one port of a virtual address.
-func (in Input) answer(t tables, a Address, port corev1.ServicePort) {
+// addPort adds one port of a virtual address, with its backends: once if all clients have the same, else once a node or zone.
+func (in Input) addPort(t tables, a Address, port corev1.ServicePort) {
 	all := in.backendsOf(port, a.Addr)
 	number := strconv.Itoa(int(port.Port))
-	placed := kind{protocolOf(port), subnet.Family(a.Addr)}
+	byTopology := kind{protocolOf(port), subnet.Family(a.Addr)}
 	switch {
 	case a.Scope == Cluster:
 		t.add(kind{protocol: protocolOf(port)}, join(a.Addr, port.Port), all.usable())
 	case a.local:
-		for _, node := range all.homes() {
-			t.add(placed, "^"+variable(a.Addr, Node, node)+":"+number, all.on(node))
+		for _, node := range all.nodes() { // elsewhere no backend is local, and the call is rejected
+			t.add(byTopology, "^"+variable(a.Addr, Node, node)+":"+number, all.on(node))
 		}
 	default:
 		for _, host := range in.Nodes {
-			p := host.Place
+			client := host.Topology
 			if a.Scope == Zone {
-				p.Node = ""
+				client.Node = ""
 			}
-			vip := "^" + variable(a.Addr, a.Scope, p.name(a.Scope)) + ":" + number
-			if _, done := t[placed][vip]; !done {
-				t.add(placed, vip, all.near(p))
+			vip := "^" + variable(a.Addr, a.Scope, client.name(a.Scope)) + ":" + number
+			if _, done := t[byTopology][vip]; !done {
+				t.add(byTopology, vip, all.forTopology(client))
 			}
 		}
 	}
 }
 
-// answerOnNodes answers for ports of nodes behind which are the endpoints of that node only: the caller is to keep its
-// source, and kube-proxy's answer would not find back to kube-proxy. All other ports of nodes are left to it.
-func (in Input) answerOnNodes(t tables) {
+// addNodePorts adds the NodePorts of a Service with externalTrafficPolicy Local, which lead to endpoints of that node only.
+// The client keeps its source address there, and so the endpoint's reply would not come back by kube-proxy, to be translated.
+// All other NodePorts are left to kube-proxy.
+func (in Input) addNodePorts(t tables) {
 	if !hasLocalPorts(in.Service) {
 		return
 	}
@@ -161,17 +162,17 @@ func (in Input) row(k kind, vips map[string]string) (ovs.Sym, *nb.LoadBalancer) 
 	protocol := protocolText(k.protocol)
 	lb := &nb.LoadBalancer{Name: in.Key + "/" + protocol, Protocol: &protocol, Vips: vips, Options: options(k.protocol)}
 	switch {
-	case in.remembers(k):
-		lb.Options["affinity_timeout"] = strconv.Itoa(in.memory())
-	case in.sticky():
-		lb.SelectionFields = clientAddress[k.family]
+	case in.ovnKeepsAffinity(k):
+		lb.Options["affinity_timeout"] = strconv.Itoa(in.affinityTimeout())
+	case in.hasAffinity():
+		lb.SelectionFields = affinityFields[k.family]
 	}
 	if k.family == "" {
-		return balancer(in.Key, k.protocol), lb
+		return loadBalancer(in.Key, k.protocol), lb
 	}
 	lb.Name += "/by-place-" + k.family
 	lb.Options["template"], lb.Options["address-family"] = "true", "ip"+k.family
-	return placedBalancer(in.Key, k.protocol, k.family), lb
+	return topologyLoadBalancer(in.Key, k.protocol, k.family), lb
 }
 
 // options are those of ovn-nb(5), Load_Balancer. A Service without endpoints refuses connections rather than letting

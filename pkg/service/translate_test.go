@@ -54,15 +54,15 @@ func FuzzTranslateService(f *testing.F) {
 func checkVariables(t *testing.T, in service.Input, want ovs.Desired) {
 	t.Helper()
 	for _, host := range in.Nodes {
-		placed := service.Placed(in.Service, in.Slices)
-		rows, problems := service.TranslateVariables(service.VariablesIn{Exists: true, Place: host.Place, VIPs: placed})
+		byTopology := service.TopologyAddresses(in.Service, in.Slices)
+		rows, problems := service.TranslateVariables(service.VariablesIn{Exists: true, Topology: host.Topology, VIPs: byTopology})
 		if len(problems) > 0 {
 			t.Fatalf("variables have problems: %s", problems)
 		}
 		if err := engine.Check(ovs.Northbound, ovs.Owner{Feature: service.VariablesFeatureName, Key: host.Node}, rows); err != nil {
 			t.Fatalf("the engine refuses the variables: %v", err)
 		}
-		if len(placed) == 0 || in.Service.Spec.InternalTrafficPolicy != nil {
+		if len(byTopology) == 0 || in.Service.Spec.InternalTrafficPolicy != nil {
 			continue
 		}
 		known := rows.Rows[0].Model.(*nb.ChassisTemplateVar).Variables
@@ -140,9 +140,9 @@ func arbitrary(data []byte) service.Input {
 	)
 	addr := netip.MustParseAddr
 	in := service.Input{Key: "shop/web", Service: &corev1.Service{}, Vpc: "ovn-cluster", Nodes: []service.Host{
-		{Place: service.Place{Node: "n1", Zone: "a"}, Addrs: []netip.Addr{addr("192.0.2.1"), addr("2001:db8::1")}},
-		{Place: service.Place{Node: "n2", Zone: "b-2"}, Addrs: []netip.Addr{addr("192.0.2.2")}},
-		{Place: service.Place{Node: "n3.example.com"}},
+		{Topology: service.Topology{Node: "n1", Zone: "a"}, Addrs: []netip.Addr{addr("192.0.2.1"), addr("2001:db8::1")}},
+		{Topology: service.Topology{Node: "n2", Zone: "b-2"}, Addrs: []netip.Addr{addr("192.0.2.2")}},
+		{Topology: service.Topology{Node: "n3.example.com"}},
 	}}
 	fill.Fill(in.Service)
 	if distribution := in.Service.Spec.TrafficDistribution; distribution != nil && len(*distribution)%2 == 0 {

@@ -21,9 +21,9 @@ import (
 type VariablesIn struct {
 	// Exists is false when the node is gone.
 	Exists bool
-	// Place is the node's.
-	Place Place
-	// VIPs are the virtual addresses that have an answer for each zone or node.
+	// Topology is the node and its zone.
+	Topology Topology
+	// VIPs are the virtual addresses whose backends depend on the client's zone or node.
 	VIPs []Address
 }
 
@@ -36,23 +36,23 @@ func TranslateVariables(in VariablesIn) (ovs.Desired, reconcile.Problems) {
 	var want ovs.Desired
 	values := map[string]string{}
 	for _, vip := range in.VIPs {
-		values[variable(vip.Addr, vip.Scope, in.Place.name(vip.Scope))] = vip.String()
+		values[variable(vip.Addr, vip.Scope, in.Topology.name(vip.Scope))] = vip.String()
 	}
 	if in.Exists {
 		// The daemon gives the chassis the name of its node.
-		want.Add(variables(in.Place.Node), &nb.ChassisTemplateVar{Chassis: in.Place.Node, Variables: values})
+		want.Add(variables(in.Topology.Node), &nb.ChassisTemplateVar{Chassis: in.Topology.Node, Variables: values})
 	}
 	return want, nil
 }
 
-// Variables is the feature that tells each chassis which virtual addresses are for clients of its place. Index has to
-// be called before.
+// Variables is the feature that tells each chassis which virtual addresses are for clients of its node and zone. Index has
+// to be called before.
 func Variables(r client.Reader) reconcile.Feature[VariablesIn] {
 	f := &variablesFeature{reader: r}
 	return reconcile.Feature[VariablesIn]{
 		Name: VariablesFeatureName,
 		For:  &corev1.Node{},
-		When: placeChanged,
+		When: topologyChanged,
 		Watches: []reconcile.Watch{
 			{Kind: &corev1.Service{}, Map: f.allNodes, When: []predicate.Predicate{asksForVariables}},
 			{Kind: &discoveryv1.EndpointSlice{}, Map: f.whenHinted, When: []predicate.Predicate{hintsChanged}},
@@ -112,12 +112,12 @@ func (f *variablesFeature) allNodes(ctx context.Context, _ client.Object) []ctrl
 }
 
 func (f *variablesFeature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (VariablesIn, error) {
-	in := VariablesIn{Place: Place{Node: key.Name}}
+	in := VariablesIn{Topology: Topology{Node: key.Name}}
 	var node corev1.Node
 	if err := r.Get(ctx, key, &node); err != nil {
 		return in, client.IgnoreNotFound(err)
 	}
-	in.Exists, in.Place = true, placeOf(&node)
+	in.Exists, in.Topology = true, topologyOf(&node)
 	var asking corev1.ServiceList
 	if err := r.List(ctx, &asking, client.MatchingFields{asksIndex: asksVariables}); err != nil {
 		return in, fmt.Errorf("listing Services that have variables: %w", err)
@@ -148,13 +148,13 @@ func (f *variablesFeature) gather(ctx context.Context, r client.Reader, key type
 		}
 	}
 	for name, svc := range services {
-		in.VIPs = append(in.VIPs, Placed(svc, hints[name])...)
+		in.VIPs = append(in.VIPs, TopologyAddresses(svc, hints[name])...)
 	}
 	return in, nil
 }
 
-// Placed are the virtual addresses of a Service that are written as variables. Slices that have no hints do not matter.
-func Placed(s *corev1.Service, hinted []*discoveryv1.EndpointSlice) []Address {
+// TopologyAddresses are the virtual addresses of a Service that are written as variables. Slices that have no hints do not matter.
+func TopologyAddresses(s *corev1.Service, hinted []*discoveryv1.EndpointSlice) []Address {
 	if !ours(s) {
 		return nil
 	}
