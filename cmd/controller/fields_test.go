@@ -67,7 +67,7 @@ type asked func(t *testing.T, spec any) (reconcile.Problems, string)
 func ofSubnet(t *testing.T, spec any) (reconcile.Problems, string) {
 	t.Helper()
 	obj := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: *spec.(*v1.SubnetSpec)}
-	want, problems := subnet.Translate(subnet.Input{Subnet: obj, DefaultVpc: "ovn-cluster", JoinSubnet: "join", DefaultSubnet: "ovn-default", Balanced: true})
+	want, problems := subnet.Translate(subnet.Input{Subnet: obj, DefaultVpc: "ovn-cluster", JoinSubnet: "join", DefaultSubnet: "ovn-default", EnableLB: true})
 	s, _ := subnet.Parse(obj, "ovn-cluster")
 	return problems, text(t, want.Rows, s, bound(t, obj))
 }

@@ -174,10 +174,10 @@ func TestOracleAnswerLeavesByItsOwnNode(t *testing.T) {
 	if got := policy("new", 40000); !strings.Contains(got, "priority 30000") {
 		t.Errorf("what a pod sends to a node by itself takes the policy %s", got)
 	}
-	if got := policy("est,rpl", v1.FirstOwnPort-1); !strings.Contains(got, "priority 29000") {
+	if got := policy("est,rpl", v1.FirstSelfCallPort-1); !strings.Contains(got, "priority 29000") {
 		t.Errorf("what a pod answers to a node takes the policy %s", got)
 	}
-	if got := policy("est,rpl", v1.FirstOwnPort); !strings.Contains(got, "priority 30000") {
+	if got := policy("est,rpl", v1.FirstSelfCallPort); !strings.Contains(got, "priority 30000") {
 		t.Errorf("what a pod answers to a node that called its own port takes the policy %s", got)
 	}
 }

@@ -138,7 +138,7 @@ func (in Input) hosts(own netip.Addr) []string {
 
 // hostMatch is the match of a host policy.
 func hostMatch(family string, hosts []string) string {
-	return fmt.Sprintf("ip%s.dst == {%s} && pkt.mark[%d] == 0", family[1:], strings.Join(hosts, ", "), subnet.AnswerBit)
+	return fmt.Sprintf("ip%s.dst == {%s} && pkt.mark[%d] == 0", family[1:], strings.Join(hosts, ", "), subnet.ReplyMarkBit)
 }
 
 // Holds tells by the rows in the database which addresses a node has: what a node has in force is not taken from it by

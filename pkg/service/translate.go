@@ -62,7 +62,7 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 		}
 	}
 	in.addNodePorts(t)
-	group := ovs.LoadBalancerGroupMembers.Of(vpc.Balancers(in.Vpc)).This()
+	group := ovs.LoadBalancerGroupMembers.Of(vpc.LoadBalancerGroup(in.Vpc)).This()
 	for _, k := range slices.SortedFunc(maps.Keys(t), compareKinds) {
 		sym, row := in.row(k, t[k])
 		want.Add(sym, row).Also(group)

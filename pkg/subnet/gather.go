@@ -17,7 +17,7 @@ import (
 )
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
-	in := Input{DefaultVpc: f.config.DefaultVpc, JoinSubnet: f.config.JoinSubnet, DefaultSubnet: f.config.DefaultSubnet, Balanced: f.config.EnableLB}
+	in := Input{DefaultVpc: f.config.DefaultVpc, JoinSubnet: f.config.JoinSubnet, DefaultSubnet: f.config.DefaultSubnet, EnableLB: f.config.EnableLB}
 	// Before, a Subnet would pass for one without pods: for one that may go or move, and its status would say so.
 	if err := f.pools.AwaitSeed(ctx); err != nil {
 		return in, err //nolint:wrapcheck // it says what is waited for
@@ -88,7 +88,7 @@ func (f *feature) cutOff(in Input) []ovs.Owner {
 // What the cluster has of its own is asked only of a spec that is not in force: an address that a node reports later, in
 // the middle of a Subnet, is the node's mistake, and must not take the Subnet down with all its pods.
 func (f *feature) judge(ctx context.Context, in *Input) error {
-	c := claimOf(in.Subnet, f.config.Ranges.Vpc(in.Subnet))
+	c := requestOf(in.Subnet, f.config.Ranges.Vpc(in.Subnet))
 	if c.vpc == f.config.DefaultVpc && !c.inForce {
 		var err error
 		if in.Taken, err = f.clusterAddrs(ctx, c.prefixes); err != nil {

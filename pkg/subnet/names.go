@@ -18,9 +18,11 @@ func routerPort(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/r
 
 func switchPort(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/switch-port") }
 
-func answers(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/answers") }
+// replyMark names the rule that marks replies, and replyMarkCleared the one that takes the mark away again. Their parts
+// "answers" and "unmarked" are the rows' identities in databases.
+func replyMark(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/answers") }
 
-func unmarked(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/unmarked") }
+func replyMarkCleared(subnet string) ovs.Sym { return ovs.Sym("subnet/" + subnet + "/unmarked") }
 
 func localPolicy(subnet, family string) ovs.Sym {
 	return ovs.Sym("subnet/" + subnet + "/local-policy/" + family)

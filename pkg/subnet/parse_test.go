@@ -66,7 +66,7 @@ func FuzzParseSubnet(f *testing.F) {
 			Spec:       v1.SubnetSpec{CIDRBlock: cidr, Gateway: gateway, ExcludeIps: []string{exclude}, Vpc: vpc},
 		}
 		s, problems := subnet.Parse(obj, "ovn-cluster")
-		want, refused := subnet.Translate(subnet.Input{Subnet: obj, DefaultVpc: "ovn-cluster", Balanced: true})
+		want, refused := subnet.Translate(subnet.Input{Subnet: obj, DefaultVpc: "ovn-cluster", EnableLB: true})
 		if (len(problems.Blocking()) > 0) != (len(refused.Blocking()) > 0) {
 			t.Fatalf("Parse says %q and Translate %q", problems, refused)
 		}

@@ -13,9 +13,9 @@ import (
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
-// ranges remembers which ranges this process has let Subnets have, so that two new ones that overlap, judged at the same
-// moment, are never both in force: what the cache says of their status is older than the verdicts. After a restart the
-// status of each Subnet says what it has.
+// ranges are those that this process has let Subnets have. Two new Subnets that overlap, judged at the same moment, are never
+// both in force: the cache's copies of their status are older than the verdicts. After a restart, the status of each Subnet
+// says which ranges it has.
 type ranges struct {
 	mu sync.Mutex // held from the look at others, in the cache, until the verdict is on record; never across I/O
 	// held are the ranges of each Subnet: those of its rows, and those that it is about to have.
@@ -38,22 +38,22 @@ func newRanges() *ranges {
 	return &ranges{held: map[string][]held{}, refused: map[string]map[string][]netip.Prefix{}, lost: map[string]int64{}}
 }
 
-// claim is what a Subnet asks for.
-type claim struct {
+// request is what a Subnet asks for.
+type request struct {
 	name, vpc string
 	prefixes  []netip.Prefix
 	created   time.Time
 	inForce   bool
 }
 
-func claimOf(s *v1.Subnet, vpc string) claim {
-	return claim{name: s.Name, vpc: vpc, prefixes: cidr.Of(s), created: s.CreationTimestamp.Time, inForce: cidr.InForce(s)}
+func requestOf(s *v1.Subnet, vpc string) request {
+	return request{name: s.Name, vpc: vpc, prefixes: cidr.Of(s), created: s.CreationTimestamp.Time, inForce: cidr.InForce(s)}
 }
 
-// inTheWay are the Subnets that come before this one at its ranges: those that have them, here or by their status, and
-// of several that nobody has judged yet the oldest. One that was refused is in nobody's way. What this process has let
-// others have is a short list to go through: a thousand Subnets take some microseconds.
-func (r *ranges) inTheWay(c claim, others []*v1.Subnet) []Taken {
+// inTheWay are the Subnets that come before this one at its ranges: those that have the ranges, by this process's record or by
+// their status, and of several Subnets that nobody has judged yet the oldest. A refused Subnet is in nobody's way. The search
+// goes through the ranges of all Subnets; for a thousand it takes some microseconds.
+func (r *ranges) inTheWay(c request, others []*v1.Subnet) []Taken {
 	var out []Taken
 	add := func(name string, theirs netip.Prefix) {
 		if t := taken(theirs, name); !slices.Contains(out, t) {
@@ -84,20 +84,20 @@ func (r *ranges) inTheWay(c claim, others []*v1.Subnet) []Taken {
 	return out
 }
 
-// before are the ranges of another Subnet that come before a claim: what it asks for, if it has the better claim, and what
-// is in force of it while it asks for something else.
-func (r *ranges) before(c claim, other *v1.Subnet) []netip.Prefix {
+// before are the ranges of another Subnet that come before a request: those that the other asks for, if its request precedes,
+// and those in force of it while it asks for others.
+func (r *ranges) before(c request, other *v1.Subnet) []netip.Prefix {
 	asked := cidr.Of(other)
 	out := slices.DeleteFunc(cidr.Held(other), func(p netip.Prefix) bool { return slices.Contains(asked, p) })
-	if precedes(claimOf(other, c.vpc), c) && !r.refusedNow(other) {
+	if precedes(requestOf(other, c.vpc), c) && !r.refusedNow(other) {
 		out = append(out, asked...)
 	}
 	return out
 }
 
-// precedes says whether a has the better claim to a range that both want: the one in force as it reads now, and between
-// equals the older one. Thus an edit never takes a range from a subnet that works.
-func precedes(a, b claim) bool {
+// precedes says which of two Subnets gets a range that both ask for: the one whose spec is in force as it reads now, and between
+// equals the older one. Thus an edit never takes a range from a Subnet that works.
+func precedes(a, b request) bool {
 	if a.inForce != b.inForce {
 		return a.inForce
 	}
@@ -117,7 +117,7 @@ func (r *ranges) refusedNow(s *v1.Subnet) bool {
 }
 
 // take writes down that a Subnet is about to have ranges beside those that it has.
-func (r *ranges) take(c claim) {
+func (r *ranges) take(c request) {
 	delete(r.lost, c.name)
 	r.keep(c.name, c.vpc, c.prefixes)
 }
@@ -132,7 +132,7 @@ func (r *ranges) keep(name, vpc string, prefixes []netip.Prefix) {
 }
 
 // refuse writes down who waits for the ranges of those in the way.
-func (r *ranges) refuse(c claim, inTheWay []Taken) {
+func (r *ranges) refuse(c request, inTheWay []Taken) {
 	for _, t := range inTheWay {
 		if r.refused[t.Subnet] == nil {
 			r.refused[t.Subnet] = map[string][]netip.Prefix{}
@@ -141,20 +141,20 @@ func (r *ranges) refuse(c claim, inTheWay []Taken) {
 	}
 }
 
-// settle writes down the ranges that a Subnet's rows have after all, and wakes those that waited for others.
-func (r *ranges) settle(name, vpc string, prefixes []netip.Prefix) {
+// confirm writes down the ranges that a Subnet has once its rows are written, and notifies the Subnets that waited for others.
+func (r *ranges) confirm(name, vpc string, prefixes []netip.Prefix) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held[name] = nil
-	r.take(claim{name: name, vpc: vpc, prefixes: prefixes})
+	r.take(request{name: name, vpc: vpc, prefixes: prefixes})
 	if len(prefixes) == 0 {
 		delete(r.held, name)
 	}
-	r.wake(name)
+	r.notify(name)
 }
 
-// wake lets those look again at whose ranges a Subnet is not, or no more.
-func (r *ranges) wake(name string) {
+// notify has the refused Subnets look again that wait for ranges which the Subnet does not have, or has no more.
+func (r *ranges) notify(name string) {
 	for waiting, wants := range r.refused[name] {
 		has := slices.ContainsFunc(r.held[name], func(h held) bool {
 			return slices.ContainsFunc(wants, func(p netip.Prefix) bool { return h.prefix.Overlaps(p) })
@@ -169,10 +169,10 @@ func (r *ranges) wake(name string) {
 	}
 }
 
-// lose writes down that a Subnet is refused: it keeps the ranges of its rows and is in the way at no others.
+// lose writes down that a Subnet's spec is refused: the Subnet keeps the ranges of its rows and is in the way at no others.
 func (r *ranges) lose(s *v1.Subnet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lost[s.Name] = s.Generation
-	r.wake(s.Name)
+	r.notify(s.Name)
 }

@@ -21,7 +21,7 @@ func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, 
 	case in.Subnet == nil || in.gone():
 		if out.Programmed() {
 			f.pools.Delete(key.Name)
-			f.ranges.settle(key.Name, "", nil)
+			f.ranges.confirm(key.Name, "", nil)
 			f.accepted.Delete(key.Name)
 		}
 	case len(out.Problems.Blocking()) > 0:
@@ -33,7 +33,7 @@ func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, 
 		s, _ := Parse(in.Subnet, in.DefaultVpc)
 		f.accepted.Store(s.Name, accepted{uid: in.Subnet.UID, subnet: &s})
 		if out.Programmed() {
-			f.ranges.settle(s.Name, s.VPC, s.prefixes())
+			f.ranges.confirm(s.Name, s.VPC, s.prefixes())
 		}
 		f.pools.Set(s.Pool())
 	}

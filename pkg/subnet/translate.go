@@ -25,8 +25,8 @@ type Input struct {
 	DefaultVpc string
 	// JoinSubnet is the name of the subnet of the nodes, DefaultSubnet that of the subnet of pods that nothing binds to another.
 	JoinSubnet, DefaultSubnet string
-	// Balanced is whether subnets that do not say so get the Vpc's Services.
-	Balanced bool
+	// EnableLB is whether subnets that do not say so get the Vpc's Services.
+	EnableLB bool
 	// Users are the owners of addresses of the subnet; read only when the object is to be deleted.
 	Users []ovs.Owner
 	// InForce is what was accepted before; nil is nothing. While the spec is refused, the rows are those of this.
@@ -65,8 +65,8 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 		s = *in.InForce
 	}
 	sw := want.Add(Switch(s.Name), &nb.LogicalSwitch{Name: s.Name, Copp: ptr.To(meter.Copp.UUID())})
-	if s.balanced(in) {
-		sw.Also(ovs.SwitchLoadBalancerGroups.Of(Switch(s.Name)).Row(vpc.Balancers(s.VPC)))
+	if s.loadBalanced(in) {
+		sw.Also(ovs.SwitchLoadBalancerGroups.Of(Switch(s.Name)).Row(vpc.LoadBalancerGroup(s.VPC)))
 	}
 	want.Add(routerPort(s.Name), &nb.LogicalRouterPort{
 		Name:     s.VPC + "-" + s.Name,
@@ -84,9 +84,9 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	}
 	if s.VPC == in.DefaultVpc {
 		s.addLocalPolicies(&want)
-		s.unmarkAnswers(&want)
+		s.clearReplyMark(&want)
 		if s.Name != in.JoinSubnet {
-			s.markAnswers(&want)
+			s.markReplies(&want)
 		}
 	}
 	return want, problems
@@ -121,8 +121,8 @@ func named(owners []ovs.Owner) string {
 	return strings.Join(names, ", ")
 }
 
-// refuseToCutOff keeps what is in force while somebody has an address that the edit would take away, or the gateway that it
-// would move. A pod is told both once, when it starts.
+// refuseToCutOff refuses an edit that would take away an address that a pod has, or move the gateway that a pod was told; what was
+// accepted before stays in force. A pod is told address and gateway once, when it starts.
 func (s Subnet) refuseToCutOff(in Input, problems *reconcile.Problems) {
 	if len(in.CutOff) == 0 {
 		return
@@ -135,47 +135,48 @@ func (s Subnet) refuseToCutOff(in Input, problems *reconcile.Problems) {
 		len(in.CutOff), named(in.CutOff))
 }
 
-// AnswerBit is the bit of pkt.mark that says that a packet answers a call, as far as conntrack on the pod's switch knows.
-// One bit: "unless it has the mark" is one flow then, and not one for each bit. It keeps clear of kube-proxy's bits, 14 and 15.
-const AnswerBit = 24
+// ReplyMarkBit is the bit of pkt.mark that a reply has, as conntrack on the pod's switch knows it (the reply mark). It is one bit,
+// so that "without the mark" is one flow and not one for each bit, and keeps clear of kube-proxy's bits, 14 and 15.
+const ReplyMarkBit = 24
 
-// answerPriority is below all that a user may want of the packet besides.
-const answerPriority = 10
+// replyMarkPriority is below the priorities of all QoS rules that users may ask for.
+const replyMarkPriority = 10
 
-// markAnswers tells the router which packets answer a call. If the call came from another node by a port of this one, only
-// kube-proxy on this node can give the answer the address that was called, so the router must not hand the answer to the
-// caller's node. A router has no conntrack of its own to know an answer by; a mark passes from the switch to the router.
-// The caller's port tells a call by way of this node from a call that came within OVN (v1.FirstOwnPort).
+// markReplies has the switch mark replies for the router (the reply mark). If another node called by a NodePort of the pod's node,
+// only kube-proxy on the pod's node can translate the reply back, so the router must not send the reply straight to the caller's
+// node. The router has no conntrack to tell a reply by, but a mark passes from the switch to the router. The client's
+// port tells calls that came by a NodePort of this node from calls within OVN (v1.FirstSelfCallPort).
 //
-// Every answer that leaves the switch for the router is marked, whoever called: asking for the nodes' addresses here would
-// cost each chassis a flow for each node on each switch. The router asks for them, once (docs/adr/0012).
-func (s Subnet) markAnswers(want *ovs.Desired) {
-	want.Add(answers(s.Name), &nb.QoS{
+// Every reply that leaves the switch for the router is marked, whoever the client is: matching the nodes' addresses here would
+// cost each chassis a flow for each node on each switch. The router matches them, once (docs/adr/0012).
+func (s Subnet) markReplies(want *ovs.Desired) {
+	want.Add(replyMark(s.Name), &nb.QoS{
 		Direction: nb.QoSDirectionToLport,
-		Priority:  answerPriority,
+		Priority:  replyMarkPriority,
 		// The group has one port of this switch, the one to the router. With the group and not the port in it, the match is
 		// the same on all switches, and northd makes one logical flow for all of them.
 		Match: fmt.Sprintf("outport == @%s && ct.est && ct.rpl", vpc.SwitchesGroup(s.VPC)) +
-			fmt.Sprintf(" && (tcp.dst < %d || udp.dst < %[1]d || sctp.dst < %[1]d)", v1.FirstOwnPort),
-		Action: map[string]int{nb.QoSActionMark: 1 << AnswerBit},
+			fmt.Sprintf(" && (tcp.dst < %d || udp.dst < %[1]d || sctp.dst < %[1]d)", v1.FirstSelfCallPort),
+		Action: map[string]int{nb.QoSActionMark: 1 << ReplyMarkBit},
 	}).In(ovs.SwitchQoSRules.Of(Switch(s.Name)))
 }
 
-// unmarkAnswers takes the mark away from what comes from the router: the userspace datapath finds no route for a tunnel for
-// a packet that has one, and the kernel's datapath would show it to the node's firewall.
-func (s Subnet) unmarkAnswers(want *ovs.Desired) {
-	want.Add(unmarked(s.Name), &nb.QoS{
+// clearReplyMark takes the reply mark off packets that come from the router. The userspace datapath would find no route for the
+// tunnel of a packet that has a mark, and the kernel's datapath would show the mark to the node's firewall.
+func (s Subnet) clearReplyMark(want *ovs.Desired) {
+	want.Add(replyMarkCleared(s.Name), &nb.QoS{
 		Direction: nb.QoSDirectionFromLport,
-		Priority:  answerPriority,
-		Match:     fmt.Sprintf("pkt.mark[%d] == 1", AnswerBit),
+		Priority:  replyMarkPriority,
+		Match:     fmt.Sprintf("pkt.mark[%d] == 1", ReplyMarkBit),
 		Action:    map[string]int{nb.QoSActionMark: 0},
 	}).In(ovs.SwitchQoSRules.Of(Switch(s.Name)))
 }
 
-// gone says whether the subnet is to be deleted and nobody has an address of it any more. Until then it carries its pods.
+// gone says whether the subnet is being deleted and nobody has an address of it any more. Until then it carries its pods.
 func (in Input) gone() bool { return in.Subnet.DeletionTimestamp != nil && len(in.Users) == 0 }
 
-// addLocalPolicies keeps what goes to the subnet within OVN, ahead of the nodes' policies for everything else.
+// addLocalPolicies keeps packets to the subnet's addresses within OVN, ahead of the nodes' policies, which send all other packets
+// out by a node.
 func (s Subnet) addLocalPolicies(want *ovs.Desired) {
 	for _, cidr := range s.prefixes() {
 		family := Family(cidr.Addr())
@@ -197,12 +198,12 @@ func (s Subnet) refuseTaken(taken []Taken, problems *reconcile.Problems) {
 	}
 }
 
-func (s Subnet) balanced(in Input) bool {
+func (s Subnet) loadBalanced(in Input) bool {
 	if s.EnableLB != nil {
 		return *s.EnableLB
 	}
-	// Nodes reach Services by kube-proxy; balancing their traffic a second time would only hide its source.
-	return in.Balanced && s.Name != in.JoinSubnet
+	// Nodes reach Services by kube-proxy; a load balancer on the join subnet's switch would only hide the source a second time.
+	return in.EnableLB && s.Name != in.JoinSubnet
 }
 
 func (s Subnet) gatewayNetworks() []string {

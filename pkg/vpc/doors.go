@@ -13,14 +13,14 @@ const (
 	// doorPolicyPriority is below subnet.localPolicyPriority, since what goes from pod to pod is theirs, and above the priorities
 	// of the nodes' policies (package node), which would let the packet out.
 	doorPolicyPriority = 30500
-	// joinACLPriority has one above it for what the ACL leaves alone.
+	// joinACLPriority is that of the ACL that drops; the ACL of what it leaves alone is one above.
 	joinACLPriority = 1000
 )
 
 // addDoors keeps pods from what only nodes have business with: the ends of tunnels, OVN's databases, and the nodes' addresses on
-// the join subnet. The nodes' own nftables rules (pkg/host/kernel) stop the same packets, and more of them: those that kube-proxy
-// sends on. Policies of users cannot lift either; a router's policies are asked behind all ACLs. Only the default Vpc has a way to
-// the nodes.
+// the join subnet. The nodes' own nftables rules (pkg/host/kernel) drop the same packets, and also those that kube-proxy sends
+// on. Policies of users can lift neither: the router evaluates its policies after all ACLs of the switch. Only the default Vpc has
+// a way to the nodes.
 func addDoors(want *ovs.Desired, in Input) {
 	if !in.Default {
 		return
@@ -38,10 +38,10 @@ func addDoors(want *ovs.Desired, in Input) {
 	addJoinACLs(want, in)
 }
 
-// addJoinACLs keeps pods from calling nodes by their addresses on the join subnet: a pod that has a policy against its node's
-// address must not reach it by this one. Replies to calls of nodes are let through by OVN before any ACL, as long as it remembers
-// the call. The userspace datapath forgets all calls when it restarts, and so the ACL speaks of TCP segments that begin a
-// connection, and leaves those within one alone.
+// addJoinACLs keeps pods from calling nodes by their addresses on the join subnet: a pod with a policy against its node's
+// InternalIP must not reach the node by its join address. Replies to calls of nodes pass before any ACL is evaluated, as long as
+// conntrack has the connection. The userspace datapath loses conntrack's entries when it restarts. So of TCP the ACL drops only
+// segments that begin a connection, and leaves those within one alone.
 func addJoinACLs(want *ovs.Desired, in Input) {
 	var toNodes []string
 	for _, cidr := range in.JoinCIDRs {

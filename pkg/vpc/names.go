@@ -14,12 +14,12 @@ const FeatureName = "vpc"
 // Router names the Logical_Router of a Vpc.
 func Router(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/router") }
 
-// Balancers names the Load_Balancer_Group of a Vpc. Every switch of the Vpc is attached to it, so that a Service costs
+// LoadBalancerGroup names the Load_Balancer_Group of a Vpc. Every switch of the Vpc is attached to it, so that a Service costs
 // one row, however many subnets there are.
-func Balancers(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/balancers") }
+func LoadBalancerGroup(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/balancers") }
 
-// Switches names the Port_Group that stands for the switches of a Vpc: each has its port to the router in it, and so the
-// ACLs of the group are in force on all of them. What is in force on every switch is one row, however many there are.
+// Switches names the Port_Group that stands for the switches of a Vpc: each switch has its port to the router in the group, and
+// so the group's ACLs are in force on every switch. An ACL for all switches is one row, however many there are.
 func Switches(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/switches") }
 
 // SwitchesGroup is the name of that group, for matches: names of groups allow fewer characters than those of Vpcs.
@@ -28,13 +28,16 @@ func SwitchesGroup(vpc string) string {
 	return "v_" + hex.EncodeToString(sum[:10])
 }
 
+// nextTier names the ACL that passes what no policy of a tier speaks of on to the next tier.
 func nextTier(vpc string, tier int) ovs.Sym {
 	return ovs.Sym(fmt.Sprintf("vpc/%s/next-tier/%d", vpc, tier))
 }
 
-func memory(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/memory") }
+// baselineACL names the stateful ACL of the last tier. Its part "memory", like "self" below, is the row's identity in databases.
+func baselineACL(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/memory") }
 
-func self(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/self") }
+// hairpinACL names the ACL that lets a pod reach itself through a Service.
+func hairpinACL(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/self") }
 
 func tunnelPolicy(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/tunnel-policy") }
 
@@ -42,6 +45,8 @@ func databasePolicy(vpc, family string) ovs.Sym {
 	return ovs.Sym("vpc/" + vpc + "/database-policy/" + family)
 }
 
+// joinACL names the ACL that keeps pods from the nodes' addresses on the join subnet, and joinReplies the one that lets
+// packets of connections that exist through.
 func joinACL(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/join-acl") }
 
 func joinReplies(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/join-replies") }

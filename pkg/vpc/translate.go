@@ -54,9 +54,9 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	}
 	name := in.Vpc.Name
 	want.Add(Router(name), &nb.LogicalRouter{Name: name, Options: routerOptions, Copp: ptr.To(meter.Copp.UUID())})
-	want.Add(Balancers(name), &nb.LoadBalancerGroup{Name: name})
-	addMemory(&want, name)
-	addSelf(&want, name)
+	want.Add(LoadBalancerGroup(name), &nb.LoadBalancerGroup{Name: name})
+	addBaselineACLs(&want, name)
+	addHairpinACL(&want, name)
 	if in.Default {
 		for _, family := range []string{"v4", "v6"} {
 			want.Add(NodeAddresses(name, family), &nb.AddressSet{Name: NodesSet(family)})
@@ -68,54 +68,57 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 		if gateway.Is6() {
 			family, everywhere = "v6", "::/0"
 		}
-		// The routing stage has to let a packet through before the policy stage can send it to its own node; the next
-		// hop named here is only used by a packet that no node's policy takes, which then goes nowhere.
+		// The router's routing stage has to find a route before its policy stage can send the packet to the sender's node. The
+		// next hop of this route is only used for a packet that no node's policy takes, which then goes nowhere.
 		want.Add(defaultRoute(name, family), &nb.LogicalRouterStaticRoute{IPPrefix: everywhere, Nexthop: gateway.String()}).
 			In(ovs.RouterStaticRoutes.Of(Router(name)))
 	}
 	return want, notImplemented(&in.Vpc.Spec)
 }
 
-// addMemory lets the switches remember every connection, and who began it, also while no policy is there.
+// addBaselineACLs gives the switches a stateful ACL, so that conntrack has every connection and its direction also while no
+// policy exists.
 //
-// OVN commits connections on switches that have a stateful ACL, and on no others. Without one, connections that are older
-// than a policy are seen first when the policy comes, and often a reply of the server first: they are then taken for
-// connections that the server began, whose "replies", the client's packets, no policy may stop. See adr/0007.
-func addMemory(want *ovs.Desired, name string) {
+// OVN commits connections to conntrack on switches that have a stateful ACL, and on no others. Without the ACL, conntrack
+// first sees a connection that is older than a policy when the policy comes, and often by a reply of the server. Conntrack
+// takes the server for the client then, and the real client's packets for replies, which no policy may stop. See adr/0007.
+func addBaselineACLs(want *ovs.Desired, name string) {
 	want.Add(Switches(name), &nb.PortGroup{Name: SwitchesGroup(name), ExternalIDs: map[string]string{"vpc": name}})
-	want.Add(memory(name), &nb.ACL{
+	want.Add(baselineACL(name), &nb.ACL{
 		Direction: nb.ACLDirectionToLport, Tier: BaselineTier, Priority: 0, Match: "ip", Action: nb.ACLActionAllowRelated,
 	}).In(ovs.GroupACLs.Of(Switches(name)))
 	for tier := NodeTier; tier < BaselineTier; tier++ {
-		// A connection that a policy has ended is marked. Where no ACL of a tier speaks of a packet, OVN takes a marked
-		// one for allowed, and takes the mark away, without asking the tiers after it: every second packet would pass.
+		// OVN marks a connection that a policy has ended (ct_mark.blocked). Where no ACL of a tier matches a packet of such a
+		// connection, OVN allows the packet and clears the mark, without evaluating the tiers after it: every second packet
+		// would pass.
 		want.Add(nextTier(name, tier), &nb.ACL{
 			Direction: nb.ACLDirectionToLport, Tier: tier, Priority: 0, Match: "ip", Action: nb.ACLActionPass,
 		}).In(ovs.GroupACLs.Of(Switches(name)))
 	}
 }
 
-// addSelf lets a pod reach itself through a Service, whatever NetworkPolicies say. That such a packet comes from the pod, its
-// source does not say: OVN makes the Service's address of it, so that the answer comes by here too. But it is a packet that
-// the switch sends back to where it came from, and besides only the switch's own answers are that.
-func addSelf(want *ovs.Desired, name string) {
-	want.Add(self(name), &nb.ACL{
-		Direction: nb.ACLDirectionToLport, Tier: PolicyTier, Priority: selfPriority, Match: "ip && flags.loopback",
+// addHairpinACL lets a pod reach itself through a Service (hairpin), whatever NetworkPolicies say. The source address of a
+// hairpinned packet does not tell that it is the pod's own: OVN translates it to the Service's address, so that the pod's reply
+// comes to the switch too. But the switch sends the packet out of the port that it came in by, and flags.loopback tells that;
+// otherwise only replies that the switch makes itself (ARP, ICMP) have the flag.
+func addHairpinACL(want *ovs.Desired, name string) {
+	want.Add(hairpinACL(name), &nb.ACL{
+		Direction: nb.ACLDirectionToLport, Tier: PolicyTier, Priority: hairpinPriority, Match: "ip && flags.loopback",
 		Action: nb.ACLActionAllowRelated,
 	}).In(ovs.GroupACLs.Of(Switches(name)))
 }
 
-// selfPriority is above those of NetworkPolicies.
-const selfPriority = 3000
+// hairpinPriority is above those of NetworkPolicies.
+const hairpinPriority = 3000
 
-// gone says whether the Vpc is to be deleted and no Subnet is in it any more.
+// gone says whether the Vpc is being deleted and no Subnet is in it any more.
 func (in Input) gone() bool { return in.Vpc.DeletionTimestamp != nil && len(in.Subnets) == 0 }
 
-// actedOn are the fields of a spec that are acted on: by who chooses the Subnets of pods.
+// actedOn are the fields of a spec that are acted on; package pool reads both, to choose the Subnets of pods.
 var actedOn = []string{"defaultSubnet", "namespaces"}
 
-// notImplemented lists what the spec asks for that a later version will do. What is there to be switched on, and is not, asks
-// for nothing.
+// notImplemented lists the fields of a spec that ask for something a later version will do. A block that is there but not
+// enabled asks for nothing.
 func notImplemented(s *v1.VpcSpec) reconcile.Problems {
 	var ps reconcile.Problems
 	for _, field := range spec.Fields(s) {

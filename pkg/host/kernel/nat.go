@@ -11,25 +11,27 @@ import (
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 )
 
-// natChains are the chains of source NAT. A connection is translated once, by whichever chain comes first, and only its first packet comes to
-// chains that translate. So kube-proxy's rules and these never both apply to one packet, and answers to what kube-proxy sent to a
-// pod keep the address it gave them. Output comes before kube-proxy translates the destination, postrouting before it would
-// translate the source, and late where it has not done so.
+// natChains are the chains of source NAT. The kernel gives only the first packet of a connection to NAT chains, and the first
+// chain that translates its source ends the search. So a packet is translated by kube-proxy's rules or by these, never by both,
+// and the replies of a connection that kube-proxy translated are not touched here. The chain "output" comes before kube-proxy
+// translates destinations, "postrouting" before kube-proxy translates sources, and "late" after it.
 func natChains() []chain {
 	output := hooked("output", nftables.ChainTypeFilter, nftables.ChainHookOutput, *nftables.ChainPriorityNATDest-1)
 	postrouting := hooked("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource-1)
 	late := hooked("late", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource+1)
 	for _, f := range families {
-		output.rules = append(output.rules, rule{"calls/" + setOwn + f.digit, f.calls()})
-		postrouting.rules = append(postrouting.rules, rule{setSources + f.digit, f.outside()}, rule{"called/" + setOwn + f.digit, f.called()})
-		late.rules = append(late.rules, rule{"passed/" + setOwn + f.digit, f.passed()})
+		output.rules = append(output.rules, rule{"mark-self-calls/" + setOwn + f.digit, f.markSelfCalls()})
+		postrouting.rules = append(postrouting.rules,
+			rule{setSources + f.digit, f.masqueradeOutgoing()}, rule{"snat-self-calls/" + setOwn + f.digit, f.snatSelfCalls()},
+		)
+		late.rules = append(late.rules, rule{"remap-node-ports/" + setOwn + f.digit, f.remapNodePortSources()})
 	}
-	postrouting.rules = append(postrouting.rules, rule{"own", own()}, rule{"turned", turned()})
+	postrouting.rules = append(postrouting.rules, rule{"node", masqueradeNode()}, rule{"hairpin", masqueradeHairpin()})
 	return []chain{output, postrouting, late}
 }
 
-// outside is "saddr in sources, daddr not in cluster, not out of ovn0: masquerade".
-func (f family) outside() []expr.Any {
+// masqueradeOutgoing is natOutgoing: "saddr in sources, daddr not in cluster, not out of ovn0: masquerade".
+func (f family) masqueradeOutgoing() []expr.Any {
 	return slices.Concat(
 		f.packet(),
 		link(expr.MetaKeyOIFNAME, expr.CmpOpNeq, NodeInterface),
@@ -44,55 +46,60 @@ func (f family) outside() []expr.Any {
 	)
 }
 
-// callsMark is on the first packet by which the node calls itself, until it is known where that leads.
-const callsMark = 1 << 25
+// selfCallMark is on the first packet of a connection from the node to itself (a self-call) until the packet is routed: behind
+// a NodePort it may lead to a pod.
+const selfCallMark = 1 << 25
 
-// calls is "new, from own to own: mark".
-func (f family) calls() []expr.Any {
+// markSelfCalls is "new, saddr in own, daddr in own: set the self-call mark".
+func (f family) markSelfCalls() []expr.Any {
 	return slices.Concat(f.packet(), newConnection(), []expr.Any{
 		f.address(f.saddr),
 		&expr.Lookup{SourceRegister: 1, SetName: setOwn + f.digit},
 		f.address(f.daddr),
 		&expr.Lookup{SourceRegister: 1, SetName: setOwn + f.digit},
-	}, setMark(callsMark))
+	}, setSelfCallMark(selfCallMark))
 }
 
-// called is "out of ovn0, with the mark: unmark, keep saddr, but call from an own port". The node called a port of its own that
-// leads to a pod, which sees it as everybody else does, and the answer comes back by ovn0.
-func (f family) called() []expr.Any {
+// snatSelfCalls is "out of ovn0, with the self-call mark: clear the mark, keep saddr, take a source port for self-calls". The node
+// called a NodePort of its own that leads to a pod. The pod sees the node's address, as for every other client of the NodePort,
+// and by the source port its reply is sent to the node by ovn0 (FirstSelfCallPort).
+func (f family) snatSelfCalls() []expr.Any {
 	return slices.Concat(f.packet(), link(expr.MetaKeyOIFNAME, expr.CmpOpEq, NodeInterface),
-		[]expr.Any{&expr.Meta{Key: expr.MetaKeyMARK, Register: 1}}, hasBit(callsMark), setMark(0),
-		[]expr.Any{f.address(f.saddr)}, f.fromPorts(kubeovnv1.FirstOwnPort, 65535))
+		[]expr.Any{&expr.Meta{Key: expr.MetaKeyMARK, Register: 1}}, hasBit(selfCallMark), setSelfCallMark(0),
+		[]expr.Any{f.address(f.saddr)}, f.fromPorts(kubeovnv1.FirstSelfCallPort, 65535))
 }
 
-// setMark sets the bit of the mark that is callsMark, or clears it, and leaves the others.
-func setMark(to uint32) []expr.Any {
+// setSelfCallMark sets the packet mark's bit for self-calls, or clears it for 0, and leaves the other bits.
+func setSelfCallMark(to uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
 		&expr.Bitwise{
 			SourceRegister: 1, DestRegister: 1, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(^uint32(callsMark)), Xor: binaryutil.NativeEndian.PutUint32(to),
+			Mask: binaryutil.NativeEndian.PutUint32(^uint32(selfCallMark)), Xor: binaryutil.NativeEndian.PutUint32(to),
 		},
 		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: 1},
 	}
 }
 
-// passed is "not in by ovn0, out of ovn0, translated, from an own port: keep saddr, but call from another port". Somebody outside
-// called a port of this node, and kube-proxy keeps the source. If that is a node, the pod's answer comes back here by the port.
-func (f family) passed() []expr.Any {
+// remapNodePortSources is "not in by ovn0, out of ovn0, destination translated, source port of self-calls: keep saddr, take a source
+// port below". A client outside called a NodePort of this node, and kube-proxy keeps the client's address
+// (externalTrafficPolicy Local). If the client is a node, a source port for self-calls would send the pod's reply straight to
+// that node, and not back to this one.
+func (f family) remapNodePortSources() []expr.Any {
 	return slices.Concat(
 		f.packet(), link(expr.MetaKeyIIFNAME, expr.CmpOpNeq, NodeInterface), link(expr.MetaKeyOIFNAME, expr.CmpOpEq, NodeInterface),
 		translated(),
 		[]expr.Any{
 			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
-			&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: binaryutil.BigEndian.PutUint16(kubeovnv1.FirstOwnPort)},
+			&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: binaryutil.BigEndian.PutUint16(kubeovnv1.FirstSelfCallPort)},
 			f.address(f.saddr),
 		},
-		f.fromPorts(1024, kubeovnv1.FirstOwnPort-1),
+		f.fromPorts(1024, kubeovnv1.FirstSelfCallPort-1),
 	)
 }
 
-// fromPorts gives the packet the source in register 1, which is its own, and one of the ports. A port that is among them stays.
+// fromPorts translates the source: the address stays what it is, which is in register 1, and the port becomes one of the range.
+// A port within the range stays.
 func (f family) fromPorts(first, last uint16) []expr.Any {
 	return []expr.Any{
 		&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(first)},
@@ -102,9 +109,10 @@ func (f family) fromPorts(first, last uint16) []expr.Any {
 	}
 }
 
-// own is "out of ovn0, saddr is the node's: masquerade". Pods see the node by its address there whatever address it
-// called with, so that their answers come back by ovn0, and not by the node of the pod (pkg/node, host policies).
-func own() []expr.Any {
+// masqueradeNode is "out of ovn0, saddr is the node's: masquerade". Pods see the node's address on the join subnet, whichever
+// address the node's process called from. So the pod's reply comes back by this node's ovn0: a reply to the InternalIP would leave
+// OVN at the pod's own node (pkg/node, host policies).
+func masqueradeNode() []expr.Any {
 	return slices.Concat(link(expr.MetaKeyOIFNAME, expr.CmpOpEq, NodeInterface), []expr.Any{
 		&expr.Fib{Register: 1, FlagSADDR: true, ResultADDRTYPE: true},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
@@ -113,9 +121,10 @@ func own() []expr.Any {
 	})
 }
 
-// turned is "in by ovn0 and out of ovn0 to another destination: masquerade". A pod called a port of the node that leads
-// to another pod; answered directly, it would hear from somebody whom it did not call.
-func turned() []expr.Any {
+// masqueradeHairpin is "in by ovn0, out of ovn0, destination translated: masquerade". A pod called a NodePort of this node that
+// leads to another pod. Without the masquerade, the other pod would reply straight to the first, from an address that the
+// first never called.
+func masqueradeHairpin() []expr.Any {
 	return slices.Concat(
 		link(expr.MetaKeyIIFNAME, expr.CmpOpEq, NodeInterface), link(expr.MetaKeyOIFNAME, expr.CmpOpEq, NodeInterface), translated(),
 		[]expr.Any{&expr.Counter{}, &expr.Masq{FullyRandom: true}},

@@ -198,13 +198,13 @@ func TestIntervalsAreReadBackAsPrefixes(t *testing.T) {
 func TestNATRulesOfPorts(t *testing.T) {
 	w, street := newWire(t), newStreet(t)
 	call(t, outer, netip.AddrPortFrom(outer, 30080))
-	if got := w.sourcePort(podB); got.Addr() != outer || got.Port() < kubeovnv1.FirstOwnPort {
+	if got := w.sourcePort(podB); got.Addr() != outer || got.Port() < kubeovnv1.FirstSelfCallPort {
 		t.Errorf("the node that calls its own port is seen as %s", got)
 	}
-	for _, port := range []uint16{50000, kubeovnv1.FirstOwnPort, 65535} {
+	for _, port := range []uint16{50000, kubeovnv1.FirstSelfCallPort, 65535} {
 		street.send(netip.AddrPortFrom(foreign, port), netip.AddrPortFrom(outer, 30081))
 		got := w.sourcePort(podB)
-		if got.Addr() != foreign || got.Port() >= kubeovnv1.FirstOwnPort || port < kubeovnv1.FirstOwnPort && got.Port() != port {
+		if got.Addr() != foreign || got.Port() >= kubeovnv1.FirstSelfCallPort || port < kubeovnv1.FirstSelfCallPort && got.Port() != port {
 			t.Errorf("who calls a port of the node from %d is seen as %s", port, got)
 		}
 	}

@@ -1,11 +1,13 @@
 package v1
 
-// FirstOwnPort is the first of the source ports by which a pod knows a node that calls a port of its own: its address is the
-// InternalIP, and the answer goes to that node within OVN. What a node calls by a port of another node comes from a port below,
-// and is answered by way of that other node, whose kube-proxy has to give the answer the address that was called.
+// FirstSelfCallPort is the first of the source ports of self-calls: calls by which a node reaches a pod through one of its own
+// NodePorts. The pod sees the node's InternalIP as the client, and its reply goes to that node within OVN. The reply to a call
+// that came by another node's NodePort has to go by that other node, whose kube-proxy translates it back; such calls have
+// source ports below.
 //
-// 0xf000, so that "below" is four matches of a switch and not sixteen; above the ports from which Linux calls by itself.
-const FirstOwnPort = 61440
+// The value is 0xf000, so that "below" costs a switch four flows and not sixteen. It is above the ports from which Linux makes
+// calls by itself (ip_local_port_range).
+const FirstSelfCallPort = 61440
 
 // TunnelPort is where nodes take Geneve packets, in UDP.
 const TunnelPort = 6081
