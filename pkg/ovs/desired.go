@@ -12,7 +12,7 @@ type Row struct {
 	// keeps the row (the bands of a Meter); for root tables it is an ordinary membership.
 	In Column
 	// Also are the other memberships the row brings.
-	Also []Member
+	Also []Membership
 	// Exact are sets of the row itself that hold these values and no others.
 	Exact []Exact
 }
@@ -64,7 +64,7 @@ func (a Added) In(c Column) Added {
 }
 
 // Also says in which other sets the row is, and what else it puts into sets.
-func (a Added) Also(members ...Member) Added {
+func (a Added) Also(members ...Membership) Added {
 	a.d.Rows[a.i].Also = append(a.d.Rows[a.i].Also, members...)
 	return a
 }

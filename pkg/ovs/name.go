@@ -102,19 +102,19 @@ type Column struct {
 func (c Column) String() string { return c.Set.String() + "@" + string(c.Of) }
 
 // This is the membership of the row that carries it.
-func (c Column) This() Member { return Member{In: c} }
+func (c Column) This() Membership { return Membership{In: c} }
 
 // Row is the membership of another row, which need not be the carrier's own: a switch that holds its Vpc's load
 // balancer group carries SwitchLoadBalancerGroups.Of(itself).Row(group).
-func (c Column) Row(member Sym) Member { return Member{In: c, Row: member} }
+func (c Column) Row(member Sym) Membership { return Membership{In: c, Row: member} }
 
 // Value is the membership of a plain value: an address in an Address_Set.
-func (c Column) Value(v string) Member { return Member{In: c, Value: v} }
+func (c Column) Value(v string) Membership { return Membership{In: c, Value: v} }
 
-// Member puts one element into a set. It lives and dies with the Row that carries it.
-type Member struct {
+// Membership puts one element into a set. It lives and dies with the Row that carries it.
+type Membership struct {
 	In Column
-	// Row, or else Value, is the element; when both are empty it is the row that carries the Member.
+	// Row, or else Value, is the element; when both are empty it is the row that carries the Membership.
 	Row   Sym
 	Value string
 }

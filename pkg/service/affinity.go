@@ -50,7 +50,7 @@ var affinityFields = map[string][]nb.LoadBalancerSelectionFields{
 // session up: the retransmission would come to the learning flow with that address, and be dropped, however often it is
 // sent. With this row the retransmission is a call of the backend's own address, and passes. The row has no ports: OVN 25.03
 // looks for the packet's destination port in it, and OVN 26.03 for the Service's port. docs/adr/0008 tells more.
-func (in Input) addRetransmits(want *ovs.Desired, t tables, group ovs.Member) {
+func (in Input) addRetransmits(want *ovs.Desired, t tables, group ovs.Membership) {
 	vips := map[string]string{}
 	for k, balanced := range t {
 		if !in.ovnKeepsAffinity(k) {

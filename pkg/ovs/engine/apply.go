@@ -33,7 +33,7 @@ func (d *DB) Apply(ctx context.Context, owner ovs.Owner, want ovs.Desired) (Plan
 		}
 		out := d.commit(ctx, &job{feature: owner.Feature, view: v, plan: todo, done: make(chan outcome, 1)})
 		if out.err == nil {
-			d.settle(r)
+			d.forgetIfEmpty(r)
 			return todo, nil
 		}
 		if !errors.Is(out.err, ovs.ErrUnknown) {
@@ -51,8 +51,8 @@ func (d *DB) Apply(ctx context.Context, owner ovs.Owner, want ovs.Desired) (Plan
 	return Plan{}, &ovs.ErrStale{Details: fmt.Sprintf("refused %d plans for %s", attempts, owner)}
 }
 
-// settle forgets an owner that wants nothing any more.
-func (d *DB) settle(r *plan.Want) {
+// forgetIfEmpty drops an owner from the ledger that wants nothing any more.
+func (d *DB) forgetIfEmpty(r *plan.Resolved) {
 	if r.Empty() {
 		d.ledger.forget(r.Owner())
 	}
@@ -60,7 +60,7 @@ func (d *DB) settle(r *plan.Want) {
 
 // prepare makes the plan and notes what is expected from now on. Both happen under the cache's lock: what others change
 // after it is drift.
-func (d *DB) prepare(r *plan.Want) (todo Plan, v *view, before *account, err error) {
+func (d *DB) prepare(r *plan.Resolved) (todo Plan, v *view, before *digest, err error) {
 	owner := r.Owner()
 	if v = d.view(); v == nil {
 		d.ledger.know(owner)
@@ -68,8 +68,8 @@ func (d *DB) prepare(r *plan.Want) (todo Plan, v *view, before *account, err err
 	}
 	v.cache.RLock()
 	defer v.cache.RUnlock()
-	wanted := accountOf(r)
-	todo, missing, err := plan.Diff(r, v.cache, d.ledger.memory(owner, wanted))
+	now := digestOf(r)
+	todo, missing, err := plan.Diff(r, v.cache, d.ledger.past(owner, now))
 	if err != nil { // the only one there is: another owner has the Sym
 		d.ledger.know(owner)
 		var taken *ovs.ErrTaken
@@ -82,9 +82,9 @@ func (d *DB) prepare(r *plan.Want) (todo Plan, v *view, before *account, err err
 		d.ledger.wait(owner, missing)
 		return Plan{}, nil, nil, &ovs.ErrWaiting{Refs: missing}
 	}
-	before = d.ledger.expect(owner, wanted)
+	before = d.ledger.expect(owner, now)
 	if todo.Empty() {
-		d.settle(r)
+		d.forgetIfEmpty(r)
 	}
 	return todo, v, before, nil
 }
@@ -101,7 +101,7 @@ func (d *DB) Plan(owner ovs.Owner, want ovs.Desired) (Plan, error) {
 	}
 	v.cache.RLock()
 	defer v.cache.RUnlock()
-	todo, missing, err := plan.Diff(r, v.cache, d.ledger.memory(owner, accountOf(r)))
+	todo, missing, err := plan.Diff(r, v.cache, d.ledger.past(owner, digestOf(r)))
 	if err == nil && len(missing) > 0 {
 		err = &ovs.ErrWaiting{Refs: missing}
 	}

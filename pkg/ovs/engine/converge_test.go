@@ -160,7 +160,7 @@ func TestNorthdUnderstandsOurRows(t *testing.T) {
 	}
 	before := n.Recomputes("northd")
 	denied := w.wants[podOwner("b")]
-	denied.Rows[0].Also = []ovs.Member{ovs.GroupPorts.Of(group("p")).This()}
+	denied.Rows[0].Also = []ovs.Membership{ovs.GroupPorts.Of(group("p")).This()}
 	w.apply(t, podOwner("b"), denied)
 	if out := n.Trace("s", packet); strings.Contains(out, `output("b")`) {
 		t.Errorf("the packet gets there in spite of the policy: %s", out)

@@ -17,13 +17,13 @@ import (
 type ledger struct {
 	drifted func(feature string) // counts, for the metrics
 
-	mu      sync.Mutex // protects following; taken after the cache's lock, never held across I/O
-	owners  map[ovs.Owner]*account
-	rows    map[string]plan.Expected // by UUID
-	claims  map[record.Claim][]ovs.Owner
-	waiting map[string][]ovs.Owner // by the UUID of the row that is missing
-	blocked map[ovs.Owner]obstacle
-	dirty   map[string]*DirtySet
+	mu       sync.Mutex // protects following; taken after the cache's lock, never held across I/O
+	owners   map[ovs.Owner]*digest
+	rows     map[string]plan.RowDigest // by UUID
+	elements map[record.Element][]ovs.Owner
+	waiting  map[string][]ovs.Owner // by the UUID of the row that is missing
+	blocked  map[ovs.Owner]obstacle
+	dirty    map[string]*DirtySet
 }
 
 // obstacle is what kept the database from doing what an owner wants.
@@ -32,47 +32,47 @@ type obstacle struct {
 	taken string // the name of a row of this table is another row's
 }
 
-// account is what one owner wants, as of its last Apply.
-type account struct {
-	plan.Account
+// digest is what one owner wants, in short, as of its last Apply, and the UUIDs of the rows that it waits for.
+type digest struct {
+	plan.Digest
 	waits []string
 }
 
 func newLedger(drifted func(string)) *ledger {
 	return &ledger{
-		drifted: drifted, owners: map[ovs.Owner]*account{}, rows: map[string]plan.Expected{}, claims: map[record.Claim][]ovs.Owner{},
+		drifted: drifted, owners: map[ovs.Owner]*digest{}, rows: map[string]plan.RowDigest{}, elements: map[record.Element][]ovs.Owner{},
 		waiting: map[string][]ovs.Owner{}, blocked: map[ovs.Owner]obstacle{}, dirty: map[string]*DirtySet{},
 	}
 }
 
-// accountOf is the account that r asks for.
-func accountOf(r *plan.Want) *account { return &account{Account: r.Account()} }
+// digestOf is the digest of what an owner wants now.
+func digestOf(r *plan.Resolved) *digest { return &digest{Digest: r.Digest()} }
 
-// memory is what the ledger knows of an owner's claims besides those of a, which it is about to want.
-func (l *ledger) memory(o ovs.Owner, a *account) plan.Memory {
+// memory is what the ledger knows of an owner's elements besides those of a, which it is about to want.
+func (l *ledger) past(o ovs.Owner, a *digest) plan.Past {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m := plan.Memory{Shared: func(c record.Claim) bool { return l.shared(o, c) }}
-	if before := l.owners[o]; before != nil && !slices.Equal(before.Claims, a.Claims) {
-		m.Claims = before.Claims
+	m := plan.Past{Shared: func(c record.Element) bool { return l.shared(o, c) }}
+	if before := l.owners[o]; before != nil && !slices.Equal(before.Elements, a.Elements) {
+		m.Elements = before.Elements
 	}
 	return m
 }
 
-// shared says whether another owner wants what the claim says.
-func (l *ledger) shared(o ovs.Owner, c record.Claim) bool {
+// shared says whether another owner wants what the element says.
+func (l *ledger) shared(o ovs.Owner, c record.Element) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.claims[c], func(other ovs.Owner) bool { return other != o })
+	return slices.ContainsFunc(l.elements[c], func(other ovs.Owner) bool { return other != o })
 }
 
 // expect notes what the owner wants now, and returns what it wanted before.
-func (l *ledger) expect(o ovs.Owner, a *account) (before *account) {
+func (l *ledger) expect(o ovs.Owner, a *digest) (before *digest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.blocked, o)
 	before = l.owners[o]
-	if before != nil && len(before.waits) == 0 && before.Sum == a.Sum && len(before.Rows) == len(a.Rows) && len(before.Claims) == len(a.Claims) {
+	if before != nil && len(before.waits) == 0 && before.Sum == a.Sum && len(before.Rows) == len(a.Rows) && len(before.Elements) == len(a.Elements) {
 		return before
 	}
 	l.replace(o, before, a)
@@ -80,24 +80,24 @@ func (l *ledger) expect(o ovs.Owner, a *account) (before *account) {
 }
 
 // restore takes expect back, after a transaction that did not happen.
-func (l *ledger) restore(o ovs.Owner, before *account) {
+func (l *ledger) restore(o ovs.Owner, before *digest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if before == nil {
-		before = &account{}
+		before = &digest{}
 	}
 	l.replace(o, l.owners[o], before)
 }
 
-func (l *ledger) replace(o ovs.Owner, old, new *account) {
+func (l *ledger) replace(o ovs.Owner, old, new *digest) {
 	if old != nil {
 		for _, e := range old.Rows {
 			if l.rows[e.UUID].Owner == o {
 				delete(l.rows, e.UUID)
 			}
 		}
-		for _, c := range old.Claims {
-			drop(l.claims, c, o)
+		for _, c := range old.Elements {
+			drop(l.elements, c, o)
 		}
 		for _, id := range old.waits {
 			drop(l.waiting, id, o)
@@ -106,8 +106,8 @@ func (l *ledger) replace(o ovs.Owner, old, new *account) {
 	for _, e := range new.Rows {
 		l.rows[e.UUID] = e
 	}
-	for _, c := range new.Claims {
-		l.claims[c] = append(l.claims[c], o)
+	for _, c := range new.Elements {
+		l.elements[c] = append(l.elements[c], o)
 	}
 	for _, id := range new.waits {
 		l.waiting[id] = append(l.waiting[id], o)
@@ -127,7 +127,7 @@ func drop[K comparable](m map[K][]ovs.Owner, k K, o ovs.Owner) {
 func (l *ledger) forget(o ovs.Owner) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if a := l.owners[o]; a != nil && len(a.Rows)+len(a.Claims)+len(a.waits) == 0 {
+	if a := l.owners[o]; a != nil && len(a.Rows)+len(a.Elements)+len(a.waits) == 0 {
 		delete(l.owners, o)
 	}
 }
@@ -138,7 +138,7 @@ func (l *ledger) wait(o ovs.Owner, refs []ovs.Ref) {
 	defer l.mu.Unlock()
 	old := l.owners[o]
 	if old == nil {
-		old = &account{}
+		old = &digest{}
 	}
 	a := *old
 	a.waits = nil
@@ -153,7 +153,7 @@ func (l *ledger) know(o ovs.Owner) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.owners[o] == nil {
-		l.owners[o] = &account{}
+		l.owners[o] = &digest{}
 	}
 }
 
@@ -199,7 +199,7 @@ func (l *ledger) observe(deltas []cache.Delta) {
 	defer l.mu.Unlock()
 	for _, d := range deltas {
 		if d.Left.Column != nil {
-			for _, o := range l.claims[d.Left] {
+			for _, o := range l.elements[d.Left] {
 				l.mark(o, CauseDrift, l.lost(d.Left))
 			}
 			l.released(d.Left.Column.Table)
@@ -209,7 +209,7 @@ func (l *ledger) observe(deltas []cache.Delta) {
 	}
 }
 
-func (l *ledger) lost(c record.Claim) string {
+func (l *ledger) lost(c record.Element) string {
 	what := c.Value
 	if e, ok := l.rows[c.Value]; ok {
 		what = string(e.Sym)
@@ -266,8 +266,8 @@ func (l *ledger) removed(r *cache.Row, wanted bool) {
 	if wanted {
 		why = CauseDrift
 	}
-	r.Claims(func(c record.Claim) {
-		for _, o := range l.claims[c] {
+	r.Elements(func(c record.Element) {
+		for _, o := range l.elements[c] {
 			l.mark(o, why, l.lost(c))
 		}
 	})

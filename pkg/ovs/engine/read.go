@@ -51,7 +51,7 @@ func (d *DB) Contains(in ovs.Column, value string) bool {
 	}
 	v.cache.RLock()
 	defer v.cache.RUnlock()
-	return v.cache.Contains(record.Claim{Column: c, Parent: in.Of.UUID(), Value: value})
+	return v.cache.Contains(record.Element{Column: c, Parent: in.Of.UUID(), Value: value})
 }
 
 // Named finds the row of a table that has a name, whoever made it; nil if there is none. The model is shared: read it

@@ -128,7 +128,7 @@ func value(v reflect.Value) string {
 }
 
 // member says which element a row puts into which set.
-func member(row ovs.Sym, m ovs.Member) string {
+func member(row ovs.Sym, m ovs.Membership) string {
 	element := m.Value
 	switch {
 	case m.Row != "" && m.Row != row:

@@ -22,8 +22,8 @@ type Cache struct {
 	names   map[*schema.Table]map[string]*Row // of tables whose rows are looked up by name
 	owners  map[string][]*Row                 // by the text of the owner
 	counts  map[Count]int
-	places  map[string]map[record.Claim]struct{} // by an element of a joined column: the sets it is in
-	version uint64                               // number of updates taken in
+	places  map[string]map[record.Element]struct{} // by an element of a joined column: the sets it is in
+	version uint64                                 // number of updates taken in
 }
 
 // Count is what rows are counted by.
@@ -33,14 +33,14 @@ type Count struct{ Table, Feature string }
 // set.
 type Delta struct {
 	Old, New *Row
-	Left     record.Claim
+	Left     record.Element
 }
 
 // New makes an empty cache. From the first update after the fill on it tells observe, with its lock held, what happened.
 func New(db *schema.Database, observe func([]Delta)) *Cache {
 	c := &Cache{
 		db: db, observe: observe, tables: map[*schema.Table]map[string]*Row{}, names: map[*schema.Table]map[string]*Row{}, owners: map[string][]*Row{},
-		counts: map[Count]int{}, places: map[string]map[record.Claim]struct{}{},
+		counts: map[Count]int{}, places: map[string]map[record.Element]struct{}{},
 	}
 	for _, t := range db.Tables {
 		c.tables[t] = map[string]*Row{}
@@ -70,7 +70,7 @@ func (c *Cache) Has(table, uuid string) bool {
 }
 
 // Contains says whether an element is in a set.
-func (c *Cache) Contains(m record.Claim) bool {
+func (c *Cache) Contains(m record.Element) bool {
 	r := c.tables[m.Column.Table][m.Parent]
 	if r == nil {
 		return false
@@ -97,21 +97,21 @@ func (c *Cache) Named(t *schema.Table, name string) *Row {
 }
 
 // Joined calls f for each set that a row has joined, of those that are joined by the row itself.
-func (c *Cache) Joined(uuid string, f func(record.Claim)) {
+func (c *Cache) Joined(uuid string, f func(record.Element)) {
 	for m := range c.places[uuid] {
 		f(m)
 	}
 }
 
 // Holders searches all sets for those that keep a row alive.
-func (c *Cache) Holders(r *Row, f func(parent *Row, m record.Claim)) {
+func (c *Cache) Holders(r *Row, f func(parent *Row, m record.Element)) {
 	for t, rows := range c.tables {
 		for _, column := range t.Sets {
 			if column.Ref != r.Table.Name || !column.Strong {
 				continue
 			}
 			for _, parent := range rows {
-				if m := (record.Claim{Column: column, Parent: parent.UUID, Value: r.UUID}); c.Contains(m) {
+				if m := (record.Element{Column: column, Parent: parent.UUID, Value: r.UUID}); c.Contains(m) {
 					f(parent, m)
 				}
 			}

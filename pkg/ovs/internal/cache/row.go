@@ -27,11 +27,11 @@ func (r *Row) Value() reflect.Value { return reflect.ValueOf(r.model).Elem() }
 // Set are the elements of one of the row's sets, to be read only.
 func (r *Row) Set(c *schema.Column) map[string]struct{} { return r.sets[c] }
 
-// Claims calls f for each element of the row's sets.
-func (r *Row) Claims(f func(record.Claim)) {
+// Elements calls f for each element of the row's sets.
+func (r *Row) Elements(f func(record.Element)) {
 	for column, set := range r.sets {
 		for value := range set {
-			f(record.Claim{Column: column, Parent: r.UUID, Value: value})
+			f(record.Element{Column: column, Parent: r.UUID, Value: value})
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (c *Cache) readColumns(s *schema.Scanner, r *Row, update bool) (left []Delt
 		s.Elements(func(value string) {
 			if _, had := r.sets[col][value]; had && update {
 				c.leave(r, col, value)
-				left = append(left, Delta{Left: record.Claim{Column: col, Parent: r.UUID, Value: value}})
+				left = append(left, Delta{Left: record.Element{Column: col, Parent: r.UUID, Value: value}})
 				return
 			}
 			c.join(r, col, value)
@@ -134,20 +134,20 @@ func (c *Cache) join(r *Row, col *schema.Column, value string) {
 		return
 	}
 	if c.places[value] == nil {
-		c.places[value] = map[record.Claim]struct{}{}
+		c.places[value] = map[record.Element]struct{}{}
 	}
-	c.places[value][record.Claim{Column: col, Parent: r.UUID, Value: value}] = struct{}{}
+	c.places[value][record.Element{Column: col, Parent: r.UUID, Value: value}] = struct{}{}
 }
 
 // leave takes an element out of a set of a row.
 func (c *Cache) leave(r *Row, col *schema.Column, value string) {
 	delete(r.sets[col], value)
 	if col.Joined {
-		c.unplace(record.Claim{Column: col, Parent: r.UUID, Value: value})
+		c.unplace(record.Element{Column: col, Parent: r.UUID, Value: value})
 	}
 }
 
-func (c *Cache) unplace(m record.Claim) {
+func (c *Cache) unplace(m record.Element) {
 	delete(c.places[m.Value], m)
 	if len(c.places[m.Value]) == 0 {
 		delete(c.places, m.Value)
@@ -158,7 +158,7 @@ func (c *Cache) unplace(m record.Claim) {
 func (c *Cache) forget(r *Row) {
 	delete(c.tables[r.Table], r.UUID)
 	c.index(r, -1)
-	r.Claims(func(m record.Claim) {
+	r.Elements(func(m record.Element) {
 		if m.Column.Joined {
 			c.unplace(m)
 		}

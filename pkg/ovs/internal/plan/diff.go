@@ -9,16 +9,16 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/internal/record"
 )
 
-// Memory is what is known besides what the rows say: a row that died with its parent took its woven/in along, and the
-// values it had put into other sets are remembered here alone.
-type Memory struct {
-	Claims []record.Claim          // of the owner, as of its last plan
-	Shared func(record.Claim) bool // whether another owner wants the same element in the same set
+// Past is what an owner wanted before, as far as its rows do not say it: a row that died with its parent took its woven/in
+// along, and only Past knows the elements that it had in other sets.
+type Past struct {
+	Elements []record.Element          // of the owner, as of its last plan
+	Shared   func(record.Element) bool // whether another owner wants the same element in the same set
 }
 
 // Diff compares what an owner wants with what the cache holds. It is a function of its arguments, and reads only what it
 // finds by UUID or by owner. With rows missing there is no plan.
-func Diff(want *Want, have *cache.Cache, before Memory) (Plan, []ovs.Ref, error) {
+func Diff(want *Resolved, have *cache.Cache, before Past) (Plan, []ovs.Ref, error) {
 	d := differ{want: want, have: have, before: before, owned: have.Owned(want.owner)}
 	for _, n := range want.needs {
 		d.supply(n)
@@ -36,11 +36,11 @@ func Diff(want *Want, have *cache.Cache, before Memory) (Plan, []ovs.Ref, error)
 }
 
 type differ struct {
-	want    *Want
+	want    *Resolved
 	have    *cache.Cache
-	before  Memory
-	gone    map[string]bool       // rows that go
-	keep    map[record.Claim]bool // claims that stay
+	before  Past
+	gone    map[string]bool         // rows that go
+	keep    map[record.Element]bool // elements that stay
 	plan    Plan
 	missing []ovs.Ref
 	owned   []cache.OwnedRow
@@ -48,7 +48,7 @@ type differ struct {
 
 func (d *differ) add(c change) { d.plan.changes = append(d.plan.changes, c) }
 
-func (d *differ) row(w *wanted) error {
+func (d *differ) row(w *resolvedRow) error {
 	d.need(w)
 	cur := d.have.Row(w.table, w.uuid)
 	switch {
@@ -64,7 +64,7 @@ func (d *differ) row(w *wanted) error {
 		d.update(w, cur)
 	}
 	for _, m := range w.members {
-		if cur == nil || !d.have.Contains(m.Claim) {
+		if cur == nil || !d.have.Contains(m.Element) {
 			d.member(join, m, w.sym)
 		}
 	}
@@ -72,7 +72,7 @@ func (d *differ) row(w *wanted) error {
 }
 
 func (d *differ) member(kind changeKind, m record.Membership, carrier ovs.Sym) {
-	c := change{kind: kind, table: m.Column.Table, uuid: m.Parent, claim: m.Claim}
+	c := change{kind: kind, table: m.Column.Table, uuid: m.Parent, element: m.Element}
 	c.where = m.Column.String() + "@" + string(m.ParentSym)
 	switch {
 	case m.MemberSym != "":
@@ -84,7 +84,7 @@ func (d *differ) member(kind changeKind, m record.Membership, carrier ovs.Sym) {
 }
 
 // need notes the rows that w refers to and that do not exist.
-func (d *differ) need(w *wanted) {
+func (d *differ) need(w *resolvedRow) {
 	for _, c := range w.table.Owned {
 		if c.Ref == "" {
 			continue
@@ -111,7 +111,7 @@ func (d *differ) miss(r ovs.Ref) {
 	}
 }
 
-func (d *differ) update(w *wanted, cur *cache.Row) {
+func (d *differ) update(w *resolvedRow, cur *cache.Row) {
 	c := change{kind: update, table: w.table, uuid: w.uuid, sym: w.sym, model: w.model}
 	v := cur.Value()
 	for _, col := range w.table.Owned {
@@ -184,29 +184,29 @@ func (d *differ) leftovers() {
 		d.surplus(w)
 	}
 	for _, r := range d.owned {
-		d.have.Joined(r.UUID, func(c record.Claim) {
+		d.have.Joined(r.UUID, func(c record.Element) {
 			// What others have put into rows of theirs is theirs.
 			if parent := d.have.Row(c.Column.Table, c.Parent); parent != nil && parent.IDs().Owner() != "" {
-				d.leave(record.Membership{Claim: c, ParentSym: parent.IDs().Sym()}, r.Sym)
+				d.leave(record.Membership{Element: c, ParentSym: parent.IDs().Sym()}, r.Sym)
 			}
 		})
 	}
-	for _, c := range d.before.Claims {
+	for _, c := range d.before.Elements {
 		if parent := d.have.Row(c.Column.Table, c.Parent); parent != nil {
-			d.leave(record.Membership{Claim: c, ParentSym: parent.IDs().Sym()}, "")
+			d.leave(record.Membership{Element: c, ParentSym: parent.IDs().Sym()}, "")
 		}
 	}
 }
 
 // surplus takes out of the sets that the row has for itself what is not wanted there.
-func (d *differ) surplus(w *wanted) {
+func (d *differ) surplus(w *resolvedRow) {
 	cur := d.have.Row(w.table, w.uuid)
 	if cur == nil {
 		return
 	}
 	for _, c := range w.exact {
 		for v := range cur.Set(c) {
-			d.leave(record.Membership{Claim: record.Claim{Column: c, Parent: w.uuid, Value: v}, ParentSym: w.sym}, "")
+			d.leave(record.Membership{Element: record.Element{Column: c, Parent: w.uuid, Value: v}, ParentSym: w.sym}, "")
 		}
 	}
 }
@@ -214,16 +214,16 @@ func (d *differ) surplus(w *wanted) {
 // leave takes an element that is no longer wanted out of its set, and says whether it was there to be taken.
 func (d *differ) leave(m record.Membership, carrier ovs.Sym) bool {
 	if d.keep == nil {
-		d.keep = d.want.claims()
+		d.keep = d.want.elements()
 	}
-	if d.keep[m.Claim] || !d.have.Contains(m.Claim) {
+	if d.keep[m.Element] || !d.have.Contains(m.Element) {
 		return false
 	}
-	d.keep[m.Claim] = true // once is enough
+	d.keep[m.Element] = true // once is enough
 	switch {
 	case d.gone[m.Parent] && m.Column.Table.Root, d.gone[m.Value] && !m.Column.Strong:
 		// The server drops it with the row.
-	case d.before.Shared != nil && d.before.Shared(m.Claim):
+	case d.before.Shared != nil && d.before.Shared(m.Element):
 		// The other owner takes it out in its time.
 	default:
 		d.member(leave, m, carrier)
@@ -245,7 +245,7 @@ func (d *differ) remove(r cache.OwnedRow, held bool) {
 	if held {
 		return
 	}
-	d.have.Holders(r.Row, func(parent *cache.Row, c record.Claim) {
-		d.member(leave, record.Membership{Claim: c, ParentSym: parent.IDs().Sym()}, r.Sym)
+	d.have.Holders(r.Row, func(parent *cache.Row, c record.Element) {
+		d.member(leave, record.Membership{Element: c, ParentSym: parent.IDs().Sym()}, r.Sym)
 	})
 }

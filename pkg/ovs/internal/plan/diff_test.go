@@ -147,8 +147,8 @@ func (f server) apply(c change) {
 	case remove:
 		f.remove(c.table, c.uuid)
 	case join, leave:
-		if f.Contains(c.claim) == (c.kind == leave) {
-			f.toggle(c.claim)
+		if f.Contains(c.element) == (c.kind == leave) {
+			f.toggle(c.element)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (f server) remove(t *schema.Table, uuid string) {
 }
 
 // toggle puts an element into a set, or takes it out: in an update both look the same.
-func (f server) toggle(c record.Claim) {
+func (f server) toggle(c record.Element) {
 	f.tell(c.Column.Table, c.Parent, "modify", fmt.Appendf(nil, `{%q:%s}`, c.Column.Name, c.Column.AppendElement(nil, c.Value)))
 }
 
@@ -206,7 +206,7 @@ func (f server) collect() bool {
 	for t, rows := range f.rows {
 		for id := range rows {
 			r := f.Row(t, id)
-			r.Claims(func(c record.Claim) {
+			r.Elements(func(c record.Element) {
 				if c.Column.UUIDs && !f.Has(c.Column.Ref, c.Value) {
 					f.toggle(c)
 				} else if c.Column.Strong {
@@ -240,7 +240,7 @@ func checkDiff(t *testing.T, data []byte) {
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", o, err, want.Text(db))
 		}
-		plan, missing, err := Diff(r, f.Cache, Memory{})
+		plan, missing, err := Diff(r, f.Cache, Past{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +252,7 @@ func checkDiff(t *testing.T, data []byte) {
 		}
 		checkTxn(t, plan)
 		f.commit(plan)
-		again, missing, err := Diff(r, f.Cache, Memory{})
+		again, missing, err := Diff(r, f.Cache, Past{})
 		if err != nil || len(missing) > 0 || !again.Empty() {
 			t.Fatalf("%s is not done after\n%s\nleft: %s missing: %v err: %v", o, plan, again, missing, err)
 		}
@@ -276,7 +276,7 @@ func checkDiff(t *testing.T, data []byte) {
 			t.Fatal(err)
 		}
 		// The anchor of rows without external_ids is the first row: only then order may matter, and then by its note alone.
-		if plan, _, _ := Diff(reversed, f.Cache, Memory{}); !plan.Empty() && !strings.Contains(plan.String(), "woven/with") {
+		if plan, _, _ := Diff(reversed, f.Cache, Past{}); !plan.Empty() && !strings.Contains(plan.String(), "woven/with") {
 			t.Fatalf("%s: the order of rows matters:\n%s", o, plan)
 		}
 	}
@@ -284,9 +284,9 @@ func checkDiff(t *testing.T, data []byte) {
 
 // checkSets checks that a programmed owner's rows are in the sets they want to be in and in no others, and that the sets
 // they have for themselves hold what is wanted there and nothing else.
-func checkSets(t *testing.T, f server, r *Want) {
-	claims := r.claims()
-	for m := range claims {
+func checkSets(t *testing.T, f server, r *Resolved) {
+	elements := r.elements()
+	for m := range elements {
 		if !f.Contains(m) {
 			t.Fatalf("%s: %s lacks %s", r.owner, m.Column, m.Value)
 		}
@@ -296,13 +296,13 @@ func checkSets(t *testing.T, f server, r *Want) {
 			t.Fatalf("%s: the row %s, which it needs, is not there as its owner makes it", r.owner, n.row.sym)
 		}
 		for _, m := range n.members {
-			if f.Has(m.Column.Ref, m.Value) && !f.Contains(m.Claim) {
+			if f.Has(m.Column.Ref, m.Value) && !f.Contains(m.Element) {
 				t.Fatalf("%s: %s lacks %s, which it needs there", r.owner, n.row.sym, m.MemberSym)
 			}
 		}
 	}
-	surplus := func(m record.Claim) {
-		if !claims[m] {
+	surplus := func(m record.Element) {
+		if !elements[m] {
 			t.Fatalf("%s: %s holds %s, which is not wanted there", r.owner, m.Column, m.Value)
 		}
 	}
@@ -310,7 +310,7 @@ func checkSets(t *testing.T, f server, r *Want) {
 		f.Joined(w.uuid, surplus)
 		for _, c := range w.exact {
 			for v := range f.Row(w.table, w.uuid).Set(c) {
-				surplus(record.Claim{Column: c, Parent: w.uuid, Value: v})
+				surplus(record.Element{Column: c, Parent: w.uuid, Value: v})
 			}
 		}
 	}

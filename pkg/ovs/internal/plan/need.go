@@ -9,11 +9,11 @@ import (
 
 // need is a Need with everything looked up.
 type need struct {
-	row     *wanted // with the external_ids that its own owner gives it
+	row     *resolvedRow // with the external_ids that its own owner gives it
 	members []record.Membership
 }
 
-func (r *Want) resolveNeeds(needs []ovs.Need) []error {
+func (r *Resolved) resolveNeeds(needs []ovs.Need) []error {
 	var errs []error
 	for _, n := range needs {
 		found, err := r.resolveNeed(n)
@@ -30,7 +30,7 @@ func (r *Want) resolveNeeds(needs []ovs.Need) []error {
 	return errs
 }
 
-func (r *Want) resolveNeed(n ovs.Need) (need, error) {
+func (r *Resolved) resolveNeed(n ovs.Need) (need, error) {
 	others, err := Resolve(r.db, n.Owner, ovs.Desired{Rows: []ovs.Row{{Sym: n.Sym, Model: n.Model}}})
 	if err != nil {
 		return need{}, err
@@ -50,7 +50,7 @@ func (r *Want) resolveNeed(n ovs.Need) (need, error) {
 }
 
 // brings says whether a row is there once the transaction has come through.
-func (r *Want) brings(uuid string) bool { return r.byUUID[uuid] != nil || r.needed[uuid] }
+func (r *Resolved) brings(uuid string) bool { return r.byUUID[uuid] != nil || r.needed[uuid] }
 
 // supply adds what is missing of a row that others have to make.
 func (d *differ) supply(n need) {
@@ -60,7 +60,7 @@ func (d *differ) supply(n need) {
 		d.add(change{kind: insert, table: w.table, uuid: w.uuid, sym: w.sym, model: w.model, set: w.ids})
 	}
 	for _, m := range n.members {
-		if d.have.Has(m.Column.Ref, m.Value) && (missing || !d.have.Contains(m.Claim)) {
+		if d.have.Has(m.Column.Ref, m.Value) && (missing || !d.have.Contains(m.Element)) {
 			d.member(join, m, w.sym)
 		}
 	}

@@ -37,8 +37,8 @@ type change struct {
 	columns    []*schema.Column  // update
 	set, unset map[string]string // external_ids: new values, and old ones to take away; on insert, set is all
 
-	claim record.Claim // join, leave
-	where string       // join, leave: the set's name for people
+	element record.Element // join, leave
+	where   string         // join, leave: the set's name for people
 }
 
 // Empty says that there is nothing to do.
@@ -71,9 +71,9 @@ func (c change) String() string {
 	case remove:
 		fmt.Fprintf(&b, "- %s %s", c.table.Name, c.sym)
 	case join:
-		fmt.Fprintf(&b, "> %s %s", c.where, c.element())
+		fmt.Fprintf(&b, "> %s %s", c.where, c.elementText())
 	case leave:
-		fmt.Fprintf(&b, "< %s %s", c.where, c.element())
+		fmt.Fprintf(&b, "< %s %s", c.where, c.elementText())
 	}
 	columns := c.columns
 	if c.kind == insert {
@@ -97,9 +97,9 @@ func (c change) String() string {
 	return b.String()
 }
 
-func (c change) element() string {
+func (c change) elementText() string {
 	if c.sym != "" {
 		return string(c.sym)
 	}
-	return c.claim.Value
+	return c.element.Value
 }

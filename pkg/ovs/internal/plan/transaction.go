@@ -38,8 +38,8 @@ type txn struct {
 	rivals                            []operation
 	parents                           map[string]*schema.Table
 	parentOrder                       []string
-	sets                              map[record.Claim]*mutation // keyed with an empty value
-	setOrder                          []record.Claim
+	sets                              map[record.Element]*mutation // keyed with an empty value
+	setOrder                          []record.Element
 	inserted                          map[string]bool
 }
 
@@ -64,7 +64,7 @@ const (
 type mutation struct{ joins, leaves []string }
 
 func newTxn() *txn {
-	return &txn{parents: map[string]*schema.Table{}, sets: map[record.Claim]*mutation{}, inserted: map[string]bool{}}
+	return &txn{parents: map[string]*schema.Table{}, sets: map[record.Element]*mutation{}, inserted: map[string]bool{}}
 }
 
 // add takes a plan in.
@@ -191,7 +191,7 @@ func appendMap(b []byte, m map[string]string) []byte {
 // mutate notes a join or leave. A mutation of a row that does not exist succeeds in silence, and a child just inserted
 // would be collected in the same commit: joins guard the parent.
 func (t *txn) mutate(c change) {
-	key := record.Claim{Column: c.claim.Column, Parent: c.claim.Parent}
+	key := record.Element{Column: c.element.Column, Parent: c.element.Parent}
 	m := t.sets[key]
 	if m == nil {
 		m = &mutation{}
@@ -199,13 +199,13 @@ func (t *txn) mutate(c change) {
 		t.setOrder = append(t.setOrder, key)
 	}
 	if c.kind == leave {
-		m.leaves = append(m.leaves, c.claim.Value)
+		m.leaves = append(m.leaves, c.element.Value)
 		return
 	}
-	m.joins = append(m.joins, c.claim.Value)
-	if t.parents[c.claim.Parent] == nil {
-		t.parents[c.claim.Parent] = c.claim.Column.Table
-		t.parentOrder = append(t.parentOrder, c.claim.Parent)
+	m.joins = append(m.joins, c.element.Value)
+	if t.parents[c.element.Parent] == nil {
+		t.parents[c.element.Parent] = c.element.Column.Table
+		t.parentOrder = append(t.parentOrder, c.element.Parent)
 	}
 }
 
@@ -228,7 +228,7 @@ func (t *txn) operations() []operation {
 	return slices.Concat(out, t.deletes, t.rivals)
 }
 
-func (m *mutation) json(key record.Claim) []byte {
+func (m *mutation) json(key record.Element) []byte {
 	b := []byte(`{"op":"mutate","table":"` + key.Column.Table.Name + `",` + whereUUID(key.Parent) + `,"mutations":[`)
 	if len(m.leaves) > 0 {
 		b = appendMutation(b, key.Column, "delete", m.leaves)

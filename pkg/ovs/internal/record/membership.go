@@ -8,16 +8,16 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/internal/schema"
 )
 
-// Claim is one element of one set.
-type Claim struct {
+// Element is one element of one set.
+type Element struct {
 	Column *schema.Column
 	Parent string // UUID
 	Value  string // UUID or plain value
 }
 
-// Membership is a claim with the names that it was made from.
+// Membership is an element with the names that it was made from.
 type Membership struct {
-	Claim
+	Element
 	ParentSym ovs.Sym
 	MemberSym ovs.Sym // empty: a plain value, or the row that carries it
 	Seen      bool    // known again from what the set holds: not recorded
@@ -29,8 +29,8 @@ var (
 	unescapeValue = strings.NewReplacer("%25", "%", "%20", " ")
 )
 
-// Resolve looks a Member up that the row self carries.
-func Resolve(db *schema.Database, m ovs.Member, self ovs.Sym) (Membership, error) {
+// Resolve looks an ovs.Membership up that the row self carries.
+func Resolve(db *schema.Database, m ovs.Membership, self ovs.Sym) (Membership, error) {
 	c, err := db.Set(m.In.Table, m.In.Column)
 	if err != nil {
 		return Membership{}, err
@@ -38,7 +38,7 @@ func Resolve(db *schema.Database, m ovs.Member, self ovs.Sym) (Membership, error
 	if err := m.In.Of.Valid(); err != nil {
 		return Membership{}, fmt.Errorf("%s: %w", m.In.Set, err)
 	}
-	out := Membership{Claim: Claim{Column: c, Parent: m.In.Of.UUID()}, ParentSym: m.In.Of, text: m.In.String()}
+	out := Membership{Element: Element{Column: c, Parent: m.In.Of.UUID()}, ParentSym: m.In.Of, text: m.In.String()}
 	switch {
 	case m.Value != "":
 		if c.UUIDs {
@@ -72,7 +72,7 @@ func (m Membership) Named(element ovs.Sym) Membership {
 
 // parse reads the text of a membership.
 func parse(db *schema.Database, text string, self ovs.Sym) (Membership, bool) {
-	var m ovs.Member
+	var m ovs.Membership
 	where, value, isValue := strings.Cut(text, "=")
 	if isValue {
 		m.Value = unescapeValue.Replace(value)

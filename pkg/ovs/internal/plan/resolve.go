@@ -12,18 +12,18 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/internal/schema"
 )
 
-// Want is a Desired with everything looked up.
-type Want struct {
+// Resolved is a Desired with everything looked up.
+type Resolved struct {
 	db     *schema.Database
 	owner  ovs.Owner
-	rows   []*wanted
-	byUUID map[string]*wanted
+	rows   []*resolvedRow
+	byUUID map[string]*resolvedRow
 	needs  []need
 	needed map[string]bool // rows of others, by UUID
 }
 
-// wanted is a Row with everything looked up.
-type wanted struct {
+// resolvedRow is a Row with everything looked up.
+type resolvedRow struct {
 	table   *schema.Table
 	sym     ovs.Sym
 	uuid    string
@@ -34,18 +34,18 @@ type wanted struct {
 }
 
 // Owner is whose wishes they are.
-func (r *Want) Owner() ovs.Owner { return r.owner }
+func (r *Resolved) Owner() ovs.Owner { return r.owner }
 
 // Empty says that the owner wants nothing.
-func (r *Want) Empty() bool { return len(r.rows) == 0 }
+func (r *Resolved) Empty() bool { return len(r.rows) == 0 }
 
 // Resolve looks everything up. Its errors are all that is wrong with the Desired as such.
-func Resolve(db *schema.Database, owner ovs.Owner, want ovs.Desired) (*Want, error) {
+func Resolve(db *schema.Database, owner ovs.Owner, want ovs.Desired) (*Resolved, error) {
 	var errs []error
 	if owner.Feature == "" || owner.Key == "" || strings.Contains(owner.Feature, "/") {
 		errs = append(errs, fmt.Errorf("%q is no owner", owner))
 	}
-	out := &Want{db: db, owner: owner, byUUID: make(map[string]*wanted, len(want.Rows))}
+	out := &Resolved{db: db, owner: owner, byUUID: make(map[string]*resolvedRow, len(want.Rows))}
 	for _, r := range want.Rows {
 		w, err := resolveRow(db, r)
 		if err == nil && out.byUUID[w.uuid] != nil {
@@ -66,7 +66,7 @@ func Resolve(db *schema.Database, owner ovs.Owner, want ovs.Desired) (*Want, err
 	return out, errors.Join(errs...)
 }
 
-func resolveRow(db *schema.Database, r ovs.Row) (*wanted, error) {
+func resolveRow(db *schema.Database, r ovs.Row) (*resolvedRow, error) {
 	if err := r.Sym.Valid(); err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func resolveRow(db *schema.Database, r ovs.Row) (*wanted, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wanted{table: t, sym: r.Sym, uuid: r.Sym.UUID(), model: reflect.ValueOf(r.Model).Elem()}
+	w := &resolvedRow{table: t, sym: r.Sym, uuid: r.Sym.UUID(), model: reflect.ValueOf(r.Model).Elem()}
 	if t.UUID(w.model) != "" {
 		return nil, errors.New("its model has a UUID of its own")
 	}
@@ -85,14 +85,14 @@ func resolveRow(db *schema.Database, r ovs.Row) (*wanted, error) {
 	}
 	also := r.Also
 	if r.In != (ovs.Column{}) {
-		also = append([]ovs.Member{r.In.This()}, r.Also...)
+		also = append([]ovs.Membership{r.In.This()}, r.Also...)
 	}
 	for _, m := range also {
 		found, err := record.Resolve(db, m, r.Sym)
 		if err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(w.members, func(o record.Membership) bool { return o.Claim == found.Claim }) {
+		if !slices.ContainsFunc(w.members, func(o record.Membership) bool { return o.Element == found.Element }) {
 			w.members = append(w.members, found)
 		}
 	}
@@ -100,7 +100,7 @@ func resolveRow(db *schema.Database, r ovs.Row) (*wanted, error) {
 }
 
 // resolveExact turns the sets that the row has for itself into memberships of their values.
-func resolveExact(db *schema.Database, w *wanted, r ovs.Row) error {
+func resolveExact(db *schema.Database, w *resolvedRow, r ovs.Row) error {
 	for _, e := range r.Exact {
 		values := slices.Clone(e.Values)
 		slices.Sort(values)
@@ -125,7 +125,7 @@ func resolveExact(db *schema.Database, w *wanted, r ovs.Row) error {
 }
 
 // checkChildren looks for rows that would die at once, because nothing refers to them strongly.
-func (r *Want) checkChildren() []error {
+func (r *Resolved) checkChildren() []error {
 	var errs []error
 	var held map[string]bool
 	for _, w := range r.rows {
@@ -145,7 +145,7 @@ func (r *Want) checkChildren() []error {
 }
 
 // strongReferences are the rows that columns of the wanted rows refer to.
-func (r *Want) strongReferences() map[string]bool {
+func (r *Resolved) strongReferences() map[string]bool {
 	held := map[string]bool{}
 	for _, w := range r.rows {
 		for _, c := range w.table.Owned {
@@ -163,9 +163,9 @@ func (r *Want) strongReferences() map[string]bool {
 }
 
 // writeIDs fills in external_ids. Rows of tables without it are noted in the first row that has it: the anchor.
-func (r *Want) writeIDs() []error {
+func (r *Resolved) writeIDs() []error {
 	var errs []error
-	var anchor *wanted
+	var anchor *resolvedRow
 	for _, w := range r.rows {
 		if w.table.ExternalIDs == nil {
 			continue
@@ -178,7 +178,7 @@ func (r *Want) writeIDs() []error {
 			anchor = w
 		}
 	}
-	extra := map[*wanted][]record.Membership{} // what a row records besides its own memberships
+	extra := map[*resolvedRow][]record.Membership{} // what a row records besides its own memberships
 	var together []ovs.Ref
 	for _, w := range r.rows {
 		if w.ids != nil {
@@ -206,30 +206,30 @@ func (r *Want) writeIDs() []error {
 	return errs
 }
 
-// Expected is a row as it should be.
-type Expected struct {
+// RowDigest is a row as its owner wants it.
+type RowDigest struct {
 	Owner ovs.Owner
 	UUID  string
 	Sym   ovs.Sym
 	Hash  uint64
 }
 
-// Account is what an owner wants in short.
-type Account struct {
-	Rows   []Expected
-	Claims []record.Claim
-	Sum    uint64 // differs where the rest does
+// Digest is what an owner wants in short: enough to tell later whether the rows are as it wanted them.
+type Digest struct {
+	Rows     []RowDigest
+	Elements []record.Element
+	Sum      uint64 // differs where the rest does
 }
 
-// Account is all of it in short.
-func (r *Want) Account() Account {
-	var a Account
+// Digest hashes the rows and lists the elements.
+func (r *Resolved) Digest() Digest {
+	var a Digest
 	for _, w := range r.rows {
-		e := Expected{Owner: r.owner, UUID: w.uuid, Sym: w.sym, Hash: w.hash()}
+		e := RowDigest{Owner: r.owner, UUID: w.uuid, Sym: w.sym, Hash: w.hash()}
 		a.Rows = append(a.Rows, e)
 		a.Sum += schema.Stir(e.Hash)
 		for _, m := range w.members {
-			a.Claims = append(a.Claims, m.Claim)
+			a.Elements = append(a.Elements, m.Element)
 			a.Sum += schema.HashPair(m.Parent, m.Value)
 		}
 	}
@@ -237,14 +237,14 @@ func (r *Want) Account() Account {
 }
 
 // hash is a hash of all that is ours in the row; cache.Row.Hash is its counterpart.
-func (w *wanted) hash() uint64 { return w.table.Hash(w.model, w.ids) }
+func (w *resolvedRow) hash() uint64 { return w.table.Hash(w.model, w.ids) }
 
-// claims are all elements of sets that the owner wants.
-func (r *Want) claims() map[record.Claim]bool {
-	out := map[record.Claim]bool{}
+// elements are all elements of sets that the owner wants.
+func (r *Resolved) elements() map[record.Element]bool {
+	out := map[record.Element]bool{}
 	for _, w := range r.rows {
 		for _, m := range w.members {
-			out[m.Claim] = true
+			out[m.Element] = true
 		}
 	}
 	return out
