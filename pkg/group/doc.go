@@ -8,5 +8,5 @@
 // The Registry stands between the two. Policies tell it the selectors they use; pods ask it which groups they are in; it
 // tells pods when that has changed, and policies what a group lacks of the pods that it means. A policy brings that along in
 // the one transaction by which it changes over: nothing is open in between, and no rule speaks of half a group. A group that
-// nobody uses any more stays as it is for a while, for who wants it again.
+// no policy uses any more stays for a while: a policy that is edited often wants it again.
 package group

@@ -61,7 +61,7 @@ func (r *Registry) begin(u *user, e *entry) {
 	}
 }
 
-// end notes that an owner uses a group no more. Who was the last leaves it for a while, unless its namespace has many such.
+// end notes that an owner uses a group no more. A group without users stays for a while, unless its namespace has many such.
 func (r *Registry) end(u *user, e *entry) {
 	delete(u.uses, e)
 	delete(e.users, u)

@@ -24,8 +24,8 @@ const ownedBy = "host"
 func ownerOf(part string) ovs.Owner { return ovs.Owner{Feature: ownedBy, Key: part} }
 
 const (
-	// settle gathers events that come together.
-	settle = 20 * time.Millisecond
+	// debounce gathers events that come together.
+	debounce = 20 * time.Millisecond
 	// retryFirst and retryMost bound the wait after a failure.
 	retryFirst = 200 * time.Millisecond
 	retryMost  = 30 * time.Second
@@ -55,7 +55,7 @@ type Host struct {
 	// Looks times each look at the kernel and at Open vSwitch. A node reads neither outside of one, so its count is what
 	// the events of the cluster cost the node.
 	Looks prometheus.Histogram
-	// changed is told when readiness changed, and problem of what somebody has to mend.
+	// changed is called when readiness changed, and problem with each Problem that a person has to mend.
 	changed func()
 	problem func(Problem)
 
@@ -94,7 +94,7 @@ func New(config Config, db *vsdb.DB, log logr.Logger) *Host {
 // OnReadiness has a function called after the node became ready or stopped being so. Call it before Run.
 func (h *Host) OnReadiness(f func()) { h.changed = f }
 
-// OnProblem has a function called for each problem that somebody has to mend, when it appears. Call it before Run.
+// OnProblem has a function called for each problem that a person has to mend, when it appears. Call it before Run.
 func (h *Host) OnProblem(f func(Problem)) { h.problem = f }
 
 // concerns tells rows that matter to a node from those of its pods, which change all the time.
@@ -117,9 +117,9 @@ func (h *Host) wake() {
 	}
 }
 
-// Set takes in what the API server says, all of it: a part would pass for the rest being gone. Most of what happens in a
-// cluster changes nothing of it, such as how many addresses of a Subnet are in use, once a second while pods come and go
-// anywhere: it does not wake the node.
+// Set takes in all that the API server says of the cluster; what is not in it is gone. A Cluster that equals the last one does
+// not wake the node. Most events of the API server are such: the usage of a Subnet changes once a second while pods come
+// and go on any node.
 func (h *Host) Set(cluster Cluster) {
 	h.mu.Lock()
 	if h.cluster != nil {
@@ -203,7 +203,7 @@ func (h *Host) Run(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-time.After(settle):
+		case <-time.After(debounce):
 		case <-ctx.Done():
 			return nil
 		}

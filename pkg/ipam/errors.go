@@ -6,8 +6,8 @@ import (
 )
 
 var (
-	// ErrFull says that no address is left. Who got it is in the queue, and comes
-	// out of a later Release or Resize.
+	// ErrFull says that no address is left. The owner is in the queue, and a later
+	// Release or Resize returns it.
 	ErrFull = errors.New("no free address")
 	// ErrOutOfRange says that the subnet can give nobody what was asked for: the
 	// address is not in it, or is the network's, the broadcast or the gateway's, or

@@ -40,7 +40,7 @@ func newFamily() family {
 	}
 }
 
-// resize puts other bounds; who has an address keeps it.
+// resize gives the family another range; every owner keeps its address.
 func (f *family) resize(whole netip.Prefix, gateway netip.Addr, exclude Ranges) {
 	f.whole, f.fixed, f.blocked, f.size, f.next, f.forgotten = whole, nil, nil, 0, netip.Addr{}, false
 	if whole.IsValid() {
@@ -72,7 +72,7 @@ func (f *family) resize(whole netip.Prefix, gateway netip.Addr, exclude Ranges) 
 	}
 }
 
-// givable tells whether an address may be given to who does not ask for it.
+// givable tells whether an address may be given to an owner that did not ask for it.
 func (f *family) givable(a netip.Addr) bool { return f.whole.Contains(a) && !f.blocked.Contains(a) }
 
 // lastOf says what the last address of a prefix is.
@@ -104,9 +104,10 @@ func (f *family) outside(a netip.Addr) bool { return a.IsValid() && f.unfit(a) !
 // free is how many addresses can be given now.
 func (f *family) free() float64 { return f.size - float64(f.counted) }
 
-// peek is the address to give next: the lowest fresh one, else one that was released so long ago that it is forgotten, else
-// the one that was released first. An address just released is thus the last to be given again, when caches in the network
-// have forgotten who had it. The cursor passes each address once before it begins again, so a call costs little in the mean.
+// peek is the address to give next: the lowest one that nobody had since the cursor last began, else one whose release is
+// forgotten, else the one that was released first. An address that was just released is thus the last to be given again, when
+// caches in the network have dropped its old owner. The cursor passes each address once before it begins again, so a call costs
+// little on average.
 func (f *family) peek() (netip.Addr, bool) {
 	a, ok := f.fresh()
 	if !ok && f.forgotten {

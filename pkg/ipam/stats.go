@@ -85,8 +85,8 @@ func (s *Subnet) Owners() []string {
 	return slices.Sorted(maps.Keys(s.leases))
 }
 
-// CutOff is the owners, in order, who would be cut off by other bounds: their address would be outside them or somebody
-// else's, or the gateway that they were told is none any more. A gateway that is not known has not moved.
+// CutOff are the owners, in order, that another range or gateway would cut off: their address would be outside the range or
+// one that nobody may have, or the gateway that they were told would be another. A gateway that is not known has not moved.
 func (s *Subnet) CutOff(told Addrs, c Config) []string {
 	v4, v6 := newFamily(), newFamily()
 	v4.resize(c.Prefixes.V4, c.Gateways.V4, nil)

@@ -13,9 +13,9 @@ import (
 type Config struct {
 	// Prefixes is the bounds.
 	Prefixes Prefixes
-	// Gateways are never given, not even to who asks for them.
+	// Gateways are never given, not even to an owner that asks for them.
 	Gateways Addrs
-	// Exclude is given only to who asks for an address in it.
+	// Exclude are addresses that only an owner gets that asks for one of them.
 	Exclude Ranges
 	// RouterMAC is the gateways' MAC, which is never given either; zero is none.
 	RouterMAC MAC
@@ -72,8 +72,7 @@ func NewSubnet(c Config) *Subnet {
 	return s
 }
 
-// Allocate gives an owner its lease. Who asks again gets the same. Both families
-// are given or none.
+// Allocate gives an owner a lease, with addresses of both families or of none. An owner that has a lease gets the same again.
 func (s *Subnet) Allocate(r Request) (Lease, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,8 +239,8 @@ func (s *Subnet) wake() []string {
 	return s.v6.wake(s.v4.wake(nil))
 }
 
-// Resize puts other bounds. Leases that are outside now stay what they are; CutOff
-// tells of them before. It returns the owners who can be served now, as Release does.
+// Resize gives the subnet another range. A lease outside the new range stays what it is; CutOff tells of such leases
+// beforehand. It returns the owners that can be served now, as Release does.
 func (s *Subnet) Resize(c Config) (waiting []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -95,9 +95,10 @@ func (in Input) addEgressPolicy(want *ovs.Desired, own netip.Addr) {
 	}).In(ovs.RouterPolicies.Of(vpc.Router(in.Join.VPC)))
 }
 
-// addHostPolicies brings what is addressed to the node itself to it through OVN, so that a node sees the address of
-// the pod that calls, wherever the pod runs. What pods send in answer leaves by their own node, as the call came: a node
-// calls pods with its address on the join subnet, unless it called a port of theirs, where kube-proxy has to translate back.
+// addHostPolicies sends packets to the node's own addresses to it through OVN, so that the node sees the pod's address as the
+// client, wherever the pod runs. Replies of pods, which have the reply mark, leave by the pod's own node: a node calls pods from
+// its address on the join subnet, and if it called from another one, it called a NodePort of the pod's node, where kube-proxy has
+// to translate the reply back.
 func (in Input) addHostPolicies(want *ovs.Desired, own netip.Addr) {
 	hosts := in.hosts(own)
 	if len(hosts) == 0 {
@@ -114,8 +115,8 @@ func (in Input) addHostPolicies(want *ovs.Desired, own netip.Addr) {
 
 // addOwnACL lets the node reach its own pods, whatever policies say: the kubelet probes them.
 //
-// An ACL to a port is asked on the chassis of that port, so this one speaks of the pods on the node and of no others. It
-// is one row a node, and each chassis installs its own.
+// An ACL for packets to a port is evaluated on the chassis of that port, so this ACL is about pods on the node and no others.
+// It is one row a node, and each chassis installs its own.
 func (in Input) addOwnACL(want *ovs.Desired, own netip.Addr) {
 	family := subnet.Family(own)
 	sources := append([]string{own.String()}, in.hosts(own)...)

@@ -25,8 +25,8 @@ type Exact struct {
 }
 
 // Need is a row of another owner that has to be there, and to have these members, when the rows that rely on it come.
-// What is missing of it comes in the same transaction. Its own owner, and those of the members, want the same and find it
-// done; for who needed it, nothing is taken back.
+// What is missing of the row comes in the same transaction. The row's own owner, and the members' owners, want the same and
+// find it done. The owner that needed the row never takes it back.
 type Need struct {
 	// Owner, Sym and Model are the row as its own owner makes it.
 	Owner Owner

@@ -88,8 +88,8 @@ func Resolve(groups *group.Registry, owner ovs.Owner, p *rules.Policy) ([]group.
 	return all, numbers, problems, nil
 }
 
-// admitRules takes rules out for whose groups the namespace has no room. The subject is let in whatever there is: without
-// it nothing would be denied.
+// admitRules drops the rules for whose groups the namespace has no room. The group of the policy's subject always has room:
+// without it the policy would deny nothing.
 func admitRules(groups *group.Registry, owner ovs.Owner, p *rules.Policy) reconcile.Problems {
 	var problems reconcile.Problems
 	var asks [][]group.Selector

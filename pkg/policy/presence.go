@@ -32,7 +32,7 @@ func newPresence(gvk schema.GroupVersionKind) *presence {
 	return &presence{gvk: gvk, here: make(chan struct{})}
 }
 
-// served says whether the cluster has the kind. One that it has lost has left rows behind, perhaps.
+// served says whether the cluster has the kind. Policies of a kind that the cluster had once may have left rows.
 func (p *presence) served() bool {
 	select {
 	case <-p.here:

@@ -43,7 +43,7 @@ func (f *feature) report(ctx context.Context, _ types.NamespacedName, in Input, 
 		return nil
 	}
 	if out.Waiting != nil || out.Err != nil {
-		// Mostly it is over in a moment, and who is in force stays so.
+		// A wait is over in a moment, as a rule, and meanwhile the policy's last rows are in force.
 		if f.inForce(in.Object) || f.waits.short(in.Owner) {
 			return nil
 		}
@@ -151,7 +151,7 @@ func (f *feature) tellAnnotation(ctx context.Context, obj client.Object, s statu
 	return true, err //nolint:wrapcheck // tell wraps it
 }
 
-// waits tells the waits that are over in a moment from those that users should know of.
+// waits are since when policies wait: users are told of long waits, and not of those that are over in a moment.
 type waits struct {
 	feed reconcile.Feed
 
@@ -161,7 +161,7 @@ type waits struct {
 
 func newWaits() *waits { return &waits{since: map[ovs.Owner]time.Time{}} }
 
-// short says that an owner has not waited for long yet; it is looked at again when it has.
+// short says that a policy has not waited for long yet, and has it looked at again later.
 func (w *waits) short(o ovs.Owner) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

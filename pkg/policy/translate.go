@@ -43,8 +43,8 @@ type Host struct {
 	Labels map[string]string
 	// Known are the addresses that are accepted as the node's, Join those on the join subnet.
 	Known, Join []netip.Addr
-	// Reported are all addresses that the node claims. Who excepts one of them means the node, and keeps the addresses out that
-	// the node really has; nobody is let in by what a node claims.
+	// Reported are all addresses that the Node object lists, accepted or not. An exception that names one of them means the
+	// node, and keeps the node's accepted addresses out. No rule lets a reported address in that was not accepted.
 	Reported []netip.Addr
 }
 
@@ -74,7 +74,7 @@ type way struct {
 
 var (
 	ingress = way{name: "ingress", direction: nb.ACLDirectionToLport, port: "outport", peer: "src"}
-	// A Service is a load balancer: only behind it does the destination say who is called.
+	// A Service is a load balancer on the same switch. Only after it is the destination the pod, and not the ClusterIP.
 	egress = way{name: "egress", direction: nb.ACLDirectionFromLport, port: "inport", peer: "dst", options: map[string]string{"apply-after-lb": "true"}}
 )
 
@@ -176,7 +176,7 @@ func (t *translation) addACL(w way, a acl) {
 func (t *translation) verdict(a rules.Action) nb.ACLAction {
 	switch {
 	case a == rules.Accept, a == rules.Pass && t.Policy.Tier == vpc.BaselineTier:
-		// Nothing comes after the last tier: what it passes is allowed. Said so, it is remembered too.
+		// After the last tier, OVN allows a packet that was passed. With allow-related, conntrack has the connection too.
 		return nb.ACLActionAllowRelated
 	case a == rules.Pass:
 		return nb.ACLActionPass

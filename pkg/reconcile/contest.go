@@ -8,8 +8,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// What somebody has changed by hand is put back at once. When it is changed again and again, there is another writer, who
-// cannot be won against: each time it takes longer, until it has been quiet for a while.
+// A row that was changed by hand is put back at once. A row that is changed again and again has another writer, against whom
+// nobody can win: each time it is put back later, until it has not been changed for a while.
 const (
 	healedAtOnce = 3 // times
 	firstPause   = 200 * time.Millisecond

@@ -9,8 +9,8 @@ import (
 )
 
 // Wait is what Gather returns as its error when something has to come first that is neither wrong nor a row: nothing is
-// sent, the last good rows stay, Report is told, and nobody retries by the clock. Who returns it sees to it that the key
-// is looked at again.
+// sent, the last good rows stay, Report is told, and nobody retries by the clock. A feature that returns a Wait has the key
+// looked at again when the wait is over.
 type Wait struct {
 	// For completes "waiting for …".
 	For string

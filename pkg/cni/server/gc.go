@@ -94,8 +94,8 @@ func (s *Server) doomNameless(ctx context.Context, name string) error {
 //
 //   - A port without its host end is removed: the node was restarted, or the namespace ended unobserved.
 //   - A host end without its port gets it again, if its pod lives and no other sandbox of the pod is newer.
-//   - A port that somebody has changed says again what it said.
-//   - A host end that is nobody's is removed.
+//   - A port whose row was changed by hand is written again.
+//   - A host end of no attachment is removed.
 func (s *Server) Sweep(ctx context.Context) error {
 	if err := s.Switch.Await(ctx); err != nil {
 		return err

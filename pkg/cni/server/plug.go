@@ -101,8 +101,8 @@ func portRows(syms portSyms, bridge *vswitch.Bridge, iface *vswitch.Interface, i
 	return want
 }
 
-// vacate takes out what is in a new port's way beside what its owner has: the same port of an ADD that was cut off, whose row
-// must not answer for ours, and ports of the pod from before rows said whose they are. Mostly there is nothing.
+// vacate removes the ports that are in a new port's way and not its owner's: the same port of an ADD that was cut off, whose
+// Interface row must not pass for the new one, and the pod's ports from versions whose rows had no owner. As a rule there are none.
 func (s *Server) vacate(ctx context.Context, pod *Pod, name string) error {
 	if err := s.Switch.Await(ctx); err != nil {
 		return err
@@ -118,7 +118,7 @@ func (s *Server) vacate(ctx context.Context, pod *Pod, name string) error {
 	return nil
 }
 
-// unplug takes a port out of Open vSwitch. It succeeds for one that is not there, and leaves one that Woven has not made.
+// unplug removes a port from Open vSwitch. It succeeds for a port that is not there, and leaves a port that Woven has not made.
 func (s *Server) unplug(ctx context.Context, name string) error {
 	if err := s.Switch.Await(ctx); err != nil {
 		return err
@@ -135,8 +135,8 @@ func (s *Server) unplug(ctx context.Context, name string) error {
 	return s.remove(ctx, name)
 }
 
-// remove does what unplug says; the lock of the pod's port is held. An owner whose rows have the name has no others: had a
-// newer sandbox come, it would have taken their place.
+// remove deletes a port's rows; the lock of the pod's port is held. An owner with a row of this name has no other rows: a newer
+// sandbox would have taken their place.
 func (s *Server) remove(ctx context.Context, name string) error {
 	port := s.Switch.Port(name)
 	if port == nil || port.ExternalIDs[keyVendor] != vsdb.Vendor {
@@ -155,7 +155,7 @@ func (s *Server) remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// adopt writes into the rows of a port from before rows said whose they are that an owner has them.
+// adopt gives an owner the rows of a port that a version made whose rows had no owner.
 func (s *Server) adopt(ctx context.Context, owner ovs.Owner, port *vswitch.Port) error {
 	iface, bridge := s.Switch.Interface(port.Name), s.Switch.Bridge(vsdb.IntegrationBridge)
 	if iface == nil || bridge == nil {

@@ -61,8 +61,9 @@ func rows[T any](d *DB, table string) []*T {
 	return out
 }
 
-// SymOf is the name of a row that may be there already, by its external_ids and UUID: what the row says it is, or its
-// UUID if Woven has not made it, or made it before rows said whose they are. Made is the name of one that is yet to be made.
+// SymOf is the name of a row, by the external_ids and the UUID that it has if it is there already: the name in its external_ids,
+// or its UUID if Woven has not made the row, or a version that wrote no names did. A row that is yet to be made gets the name
+// made.
 func SymOf(externalIDs map[string]string, uuid string, made ovs.Sym) ovs.Sym {
 	switch _, sym, ours := engine.OwnerOf(externalIDs); {
 	case ours:
@@ -95,9 +96,9 @@ func (i *Interface) complaint() string {
 	return fmt.Sprintf(" (vswitchd: %s)", *i.Error)
 }
 
-// AwaitInstalled waits until OVN has installed the flows of an interface. It fails at once if the row goes away: then
-// somebody else took the attachment down. When vswitchd has trouble with it, hopeless is asked why there is no use in
-// waiting; nil means that there is, or that nobody knows: trouble may pass.
+// AwaitInstalled waits until OVN has installed the flows of an interface. It fails at once if the row is deleted: the
+// attachment was taken down meanwhile. When vswitchd has trouble with the interface, AwaitInstalled calls hopeless, and fails with
+// its error; nil means that the trouble may pass.
 func (d *DB) AwaitInstalled(ctx context.Context, name string, hopeless func() error) error {
 	for {
 		changed := d.nextChange(name)

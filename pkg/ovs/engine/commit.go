@@ -16,7 +16,7 @@ type batch struct{ owners, bytes int }
 var (
 	// usual is for most changes: 1000 owners are no faster, and hold the server for a third of a second.
 	usual = batch{owners: 100, bytes: 256 << 10}
-	// topology is for what the window has held back: everybody who reads the database pays for each transaction.
+	// topology is for plans that the window has held back: each client of the database pays for each transaction.
 	topology = batch{owners: 500, bytes: 4 << 20}
 )
 

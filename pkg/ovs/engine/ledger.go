@@ -12,8 +12,8 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs/internal/schema"
 )
 
-// ledger remembers, over all sessions, what the owners want, as hashes, so that what others do to the rows can be told
-// from what we did: our own update shows a row that is as expected.
+// ledger has, over all sessions, the digests of what the owners want, so that changes of rows by others can be told from our
+// own: an update that we caused shows a row with the hash that its owner wants.
 type ledger struct {
 	drifted func(feature string) // counts, for the metrics
 
@@ -48,7 +48,7 @@ func newLedger(drifted func(string)) *ledger {
 // digestOf is the digest of what an owner wants now.
 func digestOf(r *plan.Resolved) *digest { return &digest{Digest: r.Digest()} }
 
-// memory is what the ledger knows of an owner's elements besides those of a, which it is about to want.
+// past are the elements that the owner wanted before a, its new digest, and whether other owners want an element too.
 func (l *ledger) past(o ovs.Owner, a *digest) plan.Past {
 	l.mu.Lock()
 	defer l.mu.Unlock()

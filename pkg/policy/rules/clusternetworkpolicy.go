@@ -56,7 +56,7 @@ func parseCluster(spec *v1alpha2.ClusterNetworkPolicySpec, last int32) (Policy, 
 	return p, ps
 }
 
-// likeEgress are rules for ingress as rules for egress, whose peers can be all that those of ingress can be, and more.
+// likeEgress are ingress rules in the form of egress rules, which have all kinds of peers that ingress rules have, and more.
 func likeEgress(rules []v1alpha2.ClusterNetworkPolicyIngressRule) []v1alpha2.ClusterNetworkPolicyEgressRule {
 	out := make([]v1alpha2.ClusterNetworkPolicyEgressRule, len(rules))
 	for i, r := range rules {
@@ -70,7 +70,7 @@ func likeEgress(rules []v1alpha2.ClusterNetworkPolicyIngressRule) []v1alpha2.Clu
 
 // parseClusterRules reads the rules of one direction, which have priorities from highest on.
 //
-// A rule that is not understood fails closed, as the API asks: one that accepts is left out, and one that denies or
+// A rule that is not understood fails closed, as the API asks: a rule that accepts is left out, and a rule that denies or
 // passes denies everything.
 func parseClusterRules(rules []v1alpha2.ClusterNetworkPolicyEgressRule, field string, highest int, ps *reconcile.Problems) Direction {
 	var d Direction
@@ -108,7 +108,7 @@ var clusterActions = map[v1alpha2.ClusterNetworkPolicyRuleAction]Action{
 	v1alpha2.ClusterNetworkPolicyRuleActionPass:   Pass,
 }
 
-// parseClusterRule reads a rule; of one that is not understood, the action is what counts.
+// parseClusterRule reads a rule. Of a rule that is not understood it returns the action, beside the error.
 func parseClusterRule(name string, r *v1alpha2.ClusterNetworkPolicyEgressRule) (Rule, error) {
 	rule := Rule{Name: name, Action: clusterActions[r.Action], AnyPort: len(r.Protocols) == 0}
 	if rule.Action == None {

@@ -8,8 +8,8 @@ import (
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
-// Limits bound what one NetworkPolicy may come to; 0 is no bound. Who may write policies in one namespace shares OVN with
-// everybody else. Administrators' policies have no bounds: who may write those may change these too.
+// Limits bound the rows of one NetworkPolicy; 0 is no bound. Authors of policies in one namespace share OVN with all others.
+// Administrators' policies have no bounds: their authors may change the limits too.
 type Limits struct {
 	// Rules, Groups, Networks and Ports are how many of each its rules may have together. Groups are the ways in which they
 	// select pods.

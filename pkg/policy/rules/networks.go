@@ -58,7 +58,7 @@ type Host struct {
 }
 
 // Excepting is the networks with wider exceptions: where the exceptions of a block name an address of a host, they mean all
-// addresses of that host. Who writes an exception knows a host by one of them.
+// addresses of that host. The author of an exception knows a host by one of them.
 func (n Networks) Excepting(hosts []Host) Networks {
 	var joined netipx.IPSetBuilder
 	joined.AddSet(n.whole)

@@ -231,8 +231,8 @@ func (d *differ) leave(m record.Membership, carrier ovs.Sym) bool {
 	return true
 }
 
-// remove deletes a row of a root table; one that is given only loses what is ours. Others go by themselves, once nothing
-// refers to them; if one does not remember what does, it is searched for.
+// remove deletes a row of a root table; a row that we did not make only loses our columns. A row of another table goes by
+// itself, once nothing refers to it. Where the row does not record the sets that hold it, all sets are searched for it.
 func (d *differ) remove(r cache.OwnedRow, held bool) {
 	if r.Table.Given {
 		d.add(change{kind: update, table: r.Table, uuid: r.UUID, sym: r.Sym, unset: r.IDs().Own()})
