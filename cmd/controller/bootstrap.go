@@ -10,7 +10,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/reconcile"
 )
+
+// addBootstrap adds what makes the objects that every cluster has.
+func addBootstrap(env *reconcile.Env) error {
+	err := env.Manager.Add(&bootstrap{client: env.Client, options: reconcile.Setting[*Options](env)})
+	if err != nil {
+		return fmt.Errorf("adding the first objects: %w", err)
+	}
+	return nil
+}
 
 // bootstrap makes the objects that every cluster has, when they are missing. It never edits them: they are the user's.
 type bootstrap struct {

@@ -75,8 +75,8 @@ func (w *world) start() {
 	metrics.Registry = prometheus.NewRegistry() // a process has one; this test has several lives
 	w.sent = &ovstest.Recorder{}
 	db := w.nb.DB(w.sent.Option())
-	w.stop = w.Start(w.t, func(ctx context.Context, mgr manager.Manager) error {
-		return addFeatures(ctx, mgr, db, w.options)
+	w.stop = w.Start(w.t, func(_ context.Context, mgr manager.Manager) error {
+		return addFeatures(mgr, db, w.options)
 	})
 }
 

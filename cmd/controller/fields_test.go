@@ -89,10 +89,7 @@ func ofVpc(t *testing.T, spec any) (reconcile.Problems, string) {
 func bound(t *testing.T, obj client.Object) string {
 	t.Helper()
 	c := reconciletest.NewCluster(t)
-	chooser, err := pool.NewChooser(t.Context(), c, c, "ovn-default")
-	if err != nil {
-		t.Fatal(err)
-	}
+	chooser := pool.ChooserOf(c.Env(t, reconciletest.Page{}))
 	c.Load(obj,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"app": "shop"}}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "pay"}})

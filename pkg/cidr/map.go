@@ -10,6 +10,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/spec"
 )
 
@@ -25,14 +26,16 @@ type Map struct {
 	defaultVpc string
 }
 
-// NewMap makes a Map and its indexes. Subnets that name no Vpc are in defaultVpc.
-func NewMap(ctx context.Context, r client.Reader, indexer client.FieldIndexer, defaultVpc string) (*Map, error) {
-	m := &Map{reader: r, defaultVpc: defaultVpc}
+// MapOf is the Map that features share, with its indexes.
+func MapOf(env *reconcile.Env) *Map { return reconcile.Shared(env, newMap) }
+
+func newMap(env *reconcile.Env) *Map {
+	m := &Map{reader: env.Client, defaultVpc: reconcile.Setting[spec.Defaults](env).Vpc}
 	for name, keys := range map[string]func(netip.Prefix) []netip.Prefix{
 		exactIndex:  func(p netip.Prefix) []netip.Prefix { return []netip.Prefix{p.Masked()} },
 		withinIndex: Keys,
 	} {
-		err := indexer.IndexField(ctx, &v1.Subnet{}, name, func(obj client.Object) []string {
+		env.Index(&v1.Subnet{}, name, func(obj client.Object) []string {
 			var out []string
 			for _, p := range All(obj.(*v1.Subnet)) {
 				for _, key := range keys(p) {
@@ -41,11 +44,8 @@ func NewMap(ctx context.Context, r client.Reader, indexer client.FieldIndexer, d
 			}
 			return out
 		})
-		if err != nil {
-			return nil, fmt.Errorf("indexing subnets by range: %w", err)
-		}
 	}
-	return m, nil
+	return m
 }
 
 // Of are the ranges that a Subnet's spec asks for; none when they cannot be read.

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
@@ -36,8 +37,9 @@ type Input struct {
 	Selector Selector
 }
 
-// Feature makes the rows of the groups that a registry has.
-func Feature(r *Registry) reconcile.Feature[Input] {
+// New is the feature of the groups' rows.
+func New(env *reconcile.Env) reconcile.Feature[Input] {
+	r := RegistryOf(env)
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		Sources: []source.Source{
@@ -46,11 +48,14 @@ func Feature(r *Registry) reconcile.Feature[Input] {
 			&reconcile.FeedSource{Feed: &r.idleFeed, Enqueue: queueTogether},
 		},
 		Workers: 8,
-		Gather: func(ctx context.Context, _ client.Reader, key types.NamespacedName) (Input, error) {
-			in := Input{Name: key.Name}
-			if err := r.AwaitSeed(ctx); err != nil {
-				return in, err
+		Seed: func(context.Context) error {
+			for name := range Committed(env.DB) {
+				r.Made(name)
 			}
+			return nil
+		},
+		Gather: func(_ context.Context, _ client.Reader, key types.NamespacedName) (Input, error) {
+			in := Input{Name: key.Name}
 			in.Selector, in.Used = r.Review(in.Name)
 			return in, nil
 		},
@@ -66,6 +71,25 @@ func Feature(r *Registry) reconcile.Feature[Input] {
 			return nil
 		},
 	}
+}
+
+// Committed are the groups that have rows.
+func Committed(db *engine.DB) map[string]Selector {
+	out := map[string]Selector{}
+	for _, owner := range db.Owners(FeatureName) {
+		for _, row := range db.Owned(owner) {
+			g, ok := row.Model.(*nb.PortGroup)
+			if !ok {
+				continue
+			}
+			selector, err := ParseIDs(g.ExternalIDs)
+			if err != nil || selector.Name() != g.Name {
+				continue // edited by hand, or of another version: it is made anew or removed
+			}
+			out[g.Name] = selector
+		}
+	}
+	return out
 }
 
 // queueTogether has groups without users looked at in common, once in each span of linger: where northd knows no better

@@ -1,7 +1,6 @@
 package group
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,9 +15,6 @@ import (
 // Registry knows the selectors that policies use, and which pods they select. It works out of memory: a pod that comes
 // tries the selectors that its namespace can meet, and no others.
 type Registry struct {
-	seeded chan struct{}
-	once   sync.Once
-
 	mu         sync.Mutex // protects following; held for look-ups in memory only
 	namespaces map[string]*namespace
 	pods       map[types.NamespacedName]*pod
@@ -68,26 +64,24 @@ type user struct {
 	uses  map[*entry]struct{}
 }
 
+// Bound is how many groups the policies of one namespace may use together; 0 is no bound.
+type Bound int
+
+// RegistryOf is the Registry that features share.
+func RegistryOf(env *reconcile.Env) *Registry {
+	return reconcile.Shared(env, func(env *reconcile.Env) *Registry {
+		r := NewRegistry()
+		r.Bound(int(reconcile.Setting[Bound](env)))
+		return r
+	})
+}
+
 // NewRegistry is a Registry that knows nothing yet.
 func NewRegistry() *Registry {
 	return &Registry{
-		seeded: make(chan struct{}), namespaces: map[string]*namespace{}, pods: map[types.NamespacedName]*pod{},
+		namespaces: map[string]*namespace{}, pods: map[types.NamespacedName]*pod{},
 		entries: map[Selector]*entry{}, byName: map[string]*entry{}, users: map[ovs.Owner]*user{},
 		leaving: map[string][]types.NamespacedName{}, closing: map[string]struct{}{}, spaces: map[string]*space{},
-	}
-}
-
-// Seeded says that all selectors in use, all pods and what they have joined are on record: from now on pods' memberships
-// can be written without taking back what the process before had right.
-func (r *Registry) Seeded() { r.once.Do(func() { close(r.seeded) }) }
-
-// AwaitSeed waits for Seeded.
-func (r *Registry) AwaitSeed(ctx context.Context) error {
-	select {
-	case <-r.seeded:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the record of groups: %w", ctx.Err())
 	}
 }
 

@@ -154,10 +154,11 @@ func TestIdleGroupStaysReady(t *testing.T) {
 // What northd computes for the end of one group is enough for all that nobody uses any more.
 func TestIdleGroupsGoTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := group.NewRegistry()
+		env := &reconcile.Env{}
+		r := group.RegistryOf(env)
 		queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[ctrl.Request]())
 		defer queue.ShutDown()
-		for _, s := range group.Feature(r).Sources {
+		for _, s := range group.New(env).Sources {
 			if err := s.Start(t.Context(), queue); err != nil {
 				t.Fatal(err)
 			}

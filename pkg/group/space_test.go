@@ -107,11 +107,12 @@ func TestManySubjectsAreLetIn(t *testing.T) {
 
 // TestGroupsDoNotPileUp is about policies that come and go with other groups each time: what they leave is bounded too.
 func TestGroupsDoNotPileUp(t *testing.T) {
-	r := group.NewRegistry()
-	r.Bound(10)
+	env := &reconcile.Env{}
+	env.Set(group.Bound(10))
+	r := group.RegistryOf(env)
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[ctrl.Request]())
 	defer queue.ShutDown()
-	for _, s := range group.Feature(r).Sources {
+	for _, s := range group.New(env).Sources {
 		if err := s.Start(t.Context(), queue); err != nil {
 			t.Fatal(err)
 		}

@@ -23,8 +23,8 @@ import (
 	"github.com/woven-cni/woven/pkg/subnet"
 )
 
-// Parts are what the Reservation feature works with.
-type Parts struct {
+// parts are what the Reservation feature works with.
+type parts struct {
 	Client client.Client
 	// Subnets reads the subnets that addresses are reserved of, and Pools keeps them.
 	Subnets subnet.Finder
@@ -43,16 +43,16 @@ type Input struct {
 	Problems reconcile.Problems
 }
 
-// Reservations is the feature of the IP objects that users write before a port exists, or label ip_reserved: their addresses
+// NewReservations is the feature of the IP objects that users write before a port exists, or label ip_reserved: their addresses
 // are nobody's but that port's. They have no rows.
-func Reservations(parts Parts) reconcile.Feature[Input] {
-	f := &reservations{parts}
+func NewReservations(env *reconcile.Env) reconcile.Feature[Input] {
+	f := &reservations{parts{Client: env.Client, Subnets: subnet.FinderOf(env), Pools: pool.PoolsOf(env), Events: env.Events}}
 	return reconcile.Feature[Input]{
 		Name:    pool.Reservation,
 		For:     &v1.IP{},
-		When:    predicate.NewPredicateFuncs(func(obj client.Object) bool { return !isRecord(obj) || parts.Pools.Keeps(keeper(obj.GetName())) }),
+		When:    predicate.NewPredicateFuncs(func(obj client.Object) bool { return !isRecord(obj) || f.Pools.Keeps(keeper(obj.GetName())) }),
 		Watches: []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}}},
-		Sources: []source.Source{&reconcile.FeedSource{Feed: parts.Pools.Turns(pool.Reservation), Enqueue: reconcile.Queue}},
+		Sources: []source.Source{&reconcile.FeedSource{Feed: f.Pools.Turns(pool.Reservation), Enqueue: reconcile.Queue}},
 		Gather:  f.gather,
 		Translate: func(in Input) (ovs.Desired, reconcile.Problems) {
 			return ovs.Desired{}, in.Problems
@@ -61,7 +61,7 @@ func Reservations(parts Parts) reconcile.Feature[Input] {
 	}
 }
 
-type reservations struct{ Parts }
+type reservations struct{ parts }
 
 // isRecord says whether an IP object is the controller's own record of a port, and not a user's.
 func isRecord(obj client.Object) bool { return obj.GetLabels()[v1.LabelIPReserved] == "false" }
@@ -80,9 +80,6 @@ func (f *reservations) whenSubnet(_ context.Context, obj client.Object) []ctrl.R
 }
 
 func (f *reservations) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
-	if err := f.Pools.AwaitSeed(ctx); err != nil {
-		return Input{}, err //nolint:wrapcheck // it says what it waited for
-	}
 	var object v1.IP
 	err := r.Get(ctx, key, &object)
 	if client.IgnoreNotFound(err) != nil {

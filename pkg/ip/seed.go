@@ -3,7 +3,6 @@ package ip
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -23,24 +22,24 @@ import (
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
 
-// Seed puts on record every address that is in use from before this process, and then opens the pools.
+// seed puts on record every address that is in use from before this process.
 //
 // The sources are asked one after the other, each for all owners, so that a source of less weight never takes an address
 // from one of more: the committed rows; the IP objects; the annotations. Only the last can be written by users, and it is
 // asked like any request, with bounds and conflicts. Within a source nodes come first and older pods before younger ones.
-// Who loses gets another address by ordinary allocation. It runs once, on the leader, over caches: no look-up leaves the
-// process.
-type Seed struct {
-	Reader client.Reader
-	DB     *engine.DB
-	Pools  *pool.Pools
-	Names  subnet.Names
-	// Events tells the owners that lose an address.
-	Events recorder.EventRecorder
-	Log    logr.Logger
+// Who loses gets another address by ordinary allocation. It works over caches: no look-up leaves the process.
+type seed struct {
+	reader client.Reader
+	db     *engine.DB
+	pools  *pool.Pools
+	names  spec.Defaults
+	// events tells the owners that lose an address.
+	events recorder.EventRecorder
+	log    logr.Logger
 }
 
 // holder is a pod or node that may have addresses.
@@ -52,13 +51,8 @@ type holder struct {
 
 func holderOf(obj client.Object) holder { return holder{obj, ownerOf(obj)} }
 
-// Start implements manager.Runnable.
-func (s *Seed) Start(ctx context.Context) error {
-	select {
-	case <-s.DB.Ready():
-	case <-ctx.Done():
-		return nil
-	}
+// run is the Seed of the record.
+func (s *seed) run(ctx context.Context) error {
 	subnets, err := s.subnets(ctx)
 	if err != nil {
 		return err
@@ -67,15 +61,10 @@ func (s *Seed) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	session := s.DB.Session()
 	for _, h := range holders {
 		s.recordRow(subnets, h)
 	}
 	s.recordLeaving(subnets, holders)
-	if !s.DB.Connected() || s.DB.Session() != session {
-		// Rows that could not be read would pass for rows that are not there. The next start reads them all.
-		return errors.New("the northbound database went away while its rows were read")
-	}
 	for _, h := range s.without(holders) {
 		if err := s.recordObject(ctx, subnets, h); err != nil {
 			return err
@@ -87,21 +76,20 @@ func (s *Seed) Start(ctx context.Context) error {
 	for _, h := range s.without(holders) {
 		s.recordAnnotations(subnets, h)
 	}
-	s.Pools.Seeded()
 	return nil
 }
 
 // subnets are all that exist. Of one of which nothing is in force only the name is used: what is in use there stays in use,
 // and nothing new is given.
-func (s *Seed) subnets(ctx context.Context) (map[string]subnet.Subnet, error) {
+func (s *seed) subnets(ctx context.Context) (map[string]subnet.Subnet, error) {
 	var list v1.SubnetList
-	if err := s.Reader.List(ctx, &list); err != nil {
+	if err := s.reader.List(ctx, &list); err != nil {
 		return nil, fmt.Errorf("listing subnets: %w", err)
 	}
 	out := map[string]subnet.Subnet{}
 	for i := range list.Items {
 		name := list.Items[i].Name
-		s, why := subnet.Read(&list.Items[i], s.Names.DefaultVpc)
+		s, why := subnet.Read(&list.Items[i], s.names.Vpc)
 		if why != "" {
 			s = subnet.Subnet{Name: name}
 		}
@@ -111,13 +99,13 @@ func (s *Seed) subnets(ctx context.Context) (map[string]subnet.Subnet, error) {
 }
 
 // holders are the nodes and the pods with an interface of ours, in the order in which they have a claim.
-func (s *Seed) holders(ctx context.Context) ([]holder, error) {
+func (s *seed) holders(ctx context.Context) ([]holder, error) {
 	var nodes corev1.NodeList
-	if err := s.Reader.List(ctx, &nodes); err != nil {
+	if err := s.reader.List(ctx, &nodes); err != nil {
 		return nil, fmt.Errorf("listing nodes: %w", err)
 	}
 	var pods corev1.PodList
-	if err := s.Reader.List(ctx, &pods); err != nil {
+	if err := s.reader.List(ctx, &pods); err != nil {
 		return nil, fmt.Errorf("listing pods: %w", err)
 	}
 	slices.SortFunc(nodes.Items, func(a, b corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
@@ -137,51 +125,51 @@ func (s *Seed) holders(ctx context.Context) ([]holder, error) {
 }
 
 // without are the holders that nothing is on record of.
-func (s *Seed) without(holders []holder) []holder {
+func (s *seed) without(holders []holder) []holder {
 	return slices.DeleteFunc(slices.Clone(holders), func(h holder) bool {
-		s.Pools.Claim(h.owner)
-		_, lease := s.Pools.Held(h.owner)
+		s.pools.Claim(h.owner)
+		_, lease := s.pools.Held(h.owner)
 		return !lease.IsZero()
 	})
 }
 
 // recordRow takes what the holder's row says. What is in force is in force: no bounds are asked.
-func (s *Seed) recordRow(subnets map[string]subnet.Subnet, h holder) {
+func (s *seed) recordRow(subnets map[string]subnet.Subnet, h holder) {
 	p := s.committed(h.owner)
 	home, exists := subnets[p.Switch.Name]
 	if p.Lease.IsZero() || !exists {
 		return // the rows go with the switch
 	}
-	if err := s.Pools.Reserve(home.Pool(), h.owner, p.Lease); err != nil {
+	if err := s.pools.Reserve(home.Pool(), h.owner, p.Lease); err != nil {
 		s.lost(h, err)
 		return
 	}
-	s.Pools.Bind(h.owner, p.UID)
+	s.pools.Bind(h.owner, p.UID)
 }
 
 // recordLeaving keeps the addresses of rows whose pods and nodes are gone, until the rows are gone too.
-func (s *Seed) recordLeaving(subnets map[string]subnet.Subnet, holders []holder) {
+func (s *seed) recordLeaving(subnets map[string]subnet.Subnet, holders []holder) {
 	alive := map[ovs.Owner]bool{}
 	for _, h := range holders {
 		alive[h.owner] = true
 	}
 	for _, feature := range []string{node.FeatureName, pod.FeatureName} {
-		for _, owner := range s.DB.Owners(feature) {
+		for _, owner := range s.db.Owners(feature) {
 			p := s.committed(owner)
 			home, exists := subnets[p.Switch.Name]
 			if alive[owner] || p.Lease.IsZero() || !exists {
 				continue
 			}
-			if err := s.Pools.Reserve(home.Pool(), owner, p.Lease); err != nil {
-				s.Log.Info("a row that is about to go has another's address", "owner", owner.String(), "why", err.Error())
+			if err := s.pools.Reserve(home.Pool(), owner, p.Lease); err != nil {
+				s.log.Info("a row that is about to go has another's address", "owner", owner.String(), "why", err.Error())
 			}
 		}
 	}
 }
 
 // committed is the port of an owner, as its row says; the zero Port when there is none, or none that makes sense.
-func (s *Seed) committed(owner ovs.Owner) port.Port {
-	for _, row := range s.DB.Owned(owner) {
+func (s *seed) committed(owner ovs.Owner) port.Port {
+	for _, row := range s.db.Owned(owner) {
 		model, ok := row.Model.(*nb.LogicalSwitchPort)
 		if !ok || row.Sym != port.Sym(owner) {
 			continue
@@ -191,7 +179,7 @@ func (s *Seed) committed(owner ovs.Owner) port.Port {
 		case err != nil, owner.Feature == pod.FeatureName && p.Security != port.Itself:
 			return port.Port{} // it was edited by hand, and says nothing
 		case owner.Feature == node.FeatureName:
-			p.Switch.Name = s.Names.Join
+			p.Switch.Name = s.names.Join
 		}
 		return p
 	}
@@ -199,9 +187,9 @@ func (s *Seed) committed(owner ovs.Owner) port.Port {
 }
 
 // recordObject takes what the IP object of the holder says, if it speaks of this holder and its subnet can give it.
-func (s *Seed) recordObject(ctx context.Context, subnets map[string]subnet.Subnet, h holder) error {
+func (s *seed) recordObject(ctx context.Context, subnets map[string]subnet.Subnet, h holder) error {
 	var object v1.IP
-	if err := s.Reader.Get(ctx, types.NamespacedName{Name: portName(h.owner)}, &object); err != nil {
+	if err := s.reader.Get(ctx, types.NamespacedName{Name: portName(h.owner)}, &object); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			return nil
 		}
@@ -227,9 +215,9 @@ func (s *Seed) recordObject(ctx context.Context, subnets map[string]subnet.Subne
 
 // recordReservations keeps what IP objects of users reserve for ports that have nothing. Those that are refused are told by
 // their own feature, and so are those that leave the choice to it.
-func (s *Seed) recordReservations(ctx context.Context, subnets map[string]subnet.Subnet) error {
+func (s *seed) recordReservations(ctx context.Context, subnets map[string]subnet.Subnet) error {
 	var list v1.IPList
-	if err := s.Reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+	if err := s.reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("listing IPs: %w", err)
 	}
 	slices.SortFunc(list.Items, func(a, b v1.IP) int {
@@ -241,9 +229,9 @@ func (s *Seed) recordReservations(ctx context.Context, subnets map[string]subnet
 		if isRecord(object) || err != nil || !s.may(w.port, w.subnet) {
 			continue
 		}
-		if _, held := s.Pools.Held(w.port); !held.IsZero() {
+		if _, held := s.pools.Held(w.port); !held.IsZero() {
 			if object.Labels[v1.LabelIPReserved] == "true" {
-				s.Pools.Keep(w.request.Owner, w.port)
+				s.pools.Keep(w.request.Owner, w.port)
 			}
 			continue
 		}
@@ -251,8 +239,8 @@ func (s *Seed) recordReservations(ctx context.Context, subnets map[string]subnet
 		if !exists || from.CIDRs.IsZero() || w.request.Addrs.IsZero() {
 			continue
 		}
-		if _, err := s.Pools.Allocate(from.Pool(), w.request); err == nil {
-			s.Pools.Keep(w.request.Owner, w.port)
+		if _, err := s.pools.Allocate(from.Pool(), w.request); err == nil {
+			s.pools.Keep(w.request.Owner, w.port)
 		}
 	}
 	return nil
@@ -260,7 +248,7 @@ func (s *Seed) recordReservations(ctx context.Context, subnets map[string]subnet
 
 // recordAnnotations takes what the annotations say, if it can be had. Those that are not our answer for this very pod are
 // left to ordinary allocation, which is told why when it refuses.
-func (s *Seed) recordAnnotations(subnets map[string]subnet.Subnet, h holder) {
+func (s *seed) recordAnnotations(subnets map[string]subnet.Subnet, h holder) {
 	if p, isPod := h.object.(*corev1.Pod); isPod && !pod.Answered(p) {
 		return
 	}
@@ -274,12 +262,12 @@ func (s *Seed) recordAnnotations(subnets map[string]subnet.Subnet, h holder) {
 }
 
 // may says whether an owner can be in a subnet at all: nodes are in the join subnet, and pods are not.
-func (s *Seed) may(owner ovs.Owner, home string) bool {
-	return (home == s.Names.Join) == (owner.Feature == node.FeatureName)
+func (s *seed) may(owner ovs.Owner, home string) bool {
+	return (home == s.names.Join) == (owner.Feature == node.FeatureName)
 }
 
 // allocate asks for a lease as anybody would, with bounds and conflicts.
-func (s *Seed) allocate(subnets map[string]subnet.Subnet, h holder, home string, lease ipam.Lease) error {
+func (s *seed) allocate(subnets map[string]subnet.Subnet, h holder, home string, lease ipam.Lease) error {
 	from, exists := subnets[home]
 	if !exists || from.CIDRs.IsZero() {
 		return nil
@@ -291,15 +279,15 @@ func (s *Seed) allocate(subnets map[string]subnet.Subnet, h holder, home string,
 	case !lease.V4.IsValid():
 		request.Family = ipam.OnlyV6
 	}
-	if _, err := s.Pools.Allocate(from.Pool(), request); err != nil {
+	if _, err := s.pools.Allocate(from.Pool(), request); err != nil {
 		return fmt.Errorf("subnet %s: %w", home, err)
 	}
-	s.Pools.Bind(h.owner, string(h.object.GetUID()))
+	s.pools.Bind(h.owner, string(h.object.GetUID()))
 	return nil
 }
 
 // lost tells a holder that it does not keep what was on record.
-func (s *Seed) lost(h holder, err error) {
-	s.Log.Info("an address on record is not its owner's, who gets another", "owner", h.owner.String(), "why", err.Error())
-	s.Events.Eventf(h.object, nil, "Warning", "AddressLost", "Allocate", "%s", reconcile.Note("another address is given: "+err.Error()))
+func (s *seed) lost(h holder, err error) {
+	s.log.Info("an address on record is not its owner's, who gets another", "owner", h.owner.String(), "why", err.Error())
+	s.events.Eventf(h.object, nil, "Warning", "AddressLost", "Allocate", "%s", reconcile.Note("another address is given: "+err.Error()))
 }

@@ -41,8 +41,9 @@ type Input struct {
 	Messages int
 }
 
-// Feature makes the rows for these rates.
-func Feature(rates Input) reconcile.Feature[Input] {
+// New is the feature of the meters; their rates are a setting.
+func New(env *reconcile.Env) reconcile.Feature[Input] {
+	rates := reconcile.Setting[Input](env)
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		Sources: []source.Source{source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[ctrl.Request]) error {

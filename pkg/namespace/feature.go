@@ -26,9 +26,9 @@ type Input struct {
 	Subnets   []subnet.Subnet
 }
 
-// Feature is the Namespace feature.
-func Feature(c client.Client, chooser *pool.Chooser, subnets subnet.Finder) reconcile.Feature[Input] {
-	f := &feature{client: c, chooser: chooser, subnets: subnets}
+// New is the Namespace feature.
+func New(env *reconcile.Env) reconcile.Feature[Input] {
+	f := &feature{client: env.Client, chooser: pool.ChooserOf(env), subnets: subnet.FinderOf(env)}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Namespace{},

@@ -23,40 +23,38 @@ import (
 	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
-
-// Config is what nodes hang from.
-type Config struct {
-	// DefaultVpc and JoinSubnet are names.
-	DefaultVpc, JoinSubnet string
-	// Addresses decides which of the addresses that nodes report are theirs.
-	Addresses *nodeaddr.Judge
-	// Events tells why a node has no address, and which of those that it reports do not count.
-	Events recorder.EventRecorder
-}
 
 // workers wait for the database nearly all the time; so many nodes can go in one transaction.
 const workers = 256
 
-// Feature is the Node feature: it takes nodes' addresses from pools and tells each node its own by annotations.
-func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Feature[Input] {
-	f := &feature{client: c, pools: pools, config: config}
+// New is the Node feature: it takes nodes' addresses from pools and tells each node its own by annotations.
+func New(env *reconcile.Env) reconcile.Feature[Input] {
+	f := &feature{
+		client: env.Client, pools: pool.PoolsOf(env), defaults: reconcile.Setting[spec.Defaults](env),
+		addresses: nodeaddr.JudgeOf(env), events: env.Events,
+	}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Node{},
 		When: relevant,
-		Watches: append(config.Addresses.Watches(),
+		Watches: append(f.addresses.Watches(),
 			reconcile.Watch{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{subnet.FitsOtherwise}}),
-		Sources: []source.Source{&reconcile.FeedSource{Feed: pools.Turns(FeatureName), Enqueue: reconcile.Queue}},
+		Sources: []source.Source{&reconcile.FeedSource{Feed: f.pools.Turns(FeatureName), Enqueue: reconcile.Queue}},
 		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report, Record: f.record(),
 	}
 }
 
 type feature struct {
-	client client.Client
-	pools  *pool.Pools
-	config Config
+	client   client.Client
+	pools    *pool.Pools
+	defaults spec.Defaults
+	// addresses decides which of the addresses that nodes report are theirs.
+	addresses *nodeaddr.Judge
+	// events tells why a node has no address, and which of those that it reports do not count.
+	events recorder.EventRecorder
 	told   sync.Map // node -> []netip.Addr: the accepted addresses that others have been told of
 }
 
@@ -83,7 +81,7 @@ func sameAnnotations(a, b client.Object) bool {
 // whenJoin looks at every node again when the subnet of the nodes is edited.
 func (f *feature) whenJoin(ctx context.Context, obj client.Object) []ctrl.Request {
 	var nodes corev1.NodeList
-	if obj.GetName() != f.config.JoinSubnet || f.client.List(ctx, &nodes) != nil {
+	if obj.GetName() != f.defaults.Join || f.client.List(ctx, &nodes) != nil {
 		return nil
 	}
 	out := make([]ctrl.Request, len(nodes.Items))
@@ -94,26 +92,23 @@ func (f *feature) whenJoin(ctx context.Context, obj client.Object) []ctrl.Reques
 }
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
-	in := Input{Name: key.Name, Join: subnet.Subnet{Name: f.config.JoinSubnet}}
-	if err := f.pools.AwaitSeed(ctx); err != nil {
-		return in, err
-	}
+	in := Input{Name: key.Name, Join: subnet.Subnet{Name: f.defaults.Join}}
 	var node corev1.Node
 	if err := r.Get(ctx, key, &node); err != nil {
 		return in, client.IgnoreNotFound(err)
 	}
 	in.Exists, in.Node = true, &node
-	addresses, err := f.config.Addresses.Of(ctx, &node)
+	addresses, err := f.addresses.Of(ctx, &node)
 	if err != nil {
 		return in, err //nolint:wrapcheck // it says what could not be read
 	}
 	in.HostAddrs, in.Refused = addresses.Internal, addresses.Refused
 	var join v1.Subnet
-	if err := r.Get(ctx, types.NamespacedName{Name: f.config.JoinSubnet}, &join); err != nil {
+	if err := r.Get(ctx, types.NamespacedName{Name: f.defaults.Join}, &join); err != nil {
 		in.Shortage = fmt.Errorf("reading it: %w", err)
 		return in, client.IgnoreNotFound(err)
 	}
-	s, why := subnet.Read(&join, f.config.DefaultVpc)
+	s, why := subnet.Read(&join, f.defaults.Vpc)
 	if why != "" {
 		in.Shortage = fmt.Errorf("it %s", why)
 		return in, nil
@@ -135,7 +130,7 @@ func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, 
 	f.tellRefused(in)
 	// In a new cluster nodes are there before the subnet is; its coming wakes them, and nobody has to hear of it.
 	if wrong := out.Problems.Blocking(); len(wrong) > 0 && !errors.IsNotFound(in.Shortage) {
-		f.config.Events.Eventf(in.Node, nil, "Warning", "AcquireAddressFailed", "Allocate", "%s", wrong)
+		f.events.Eventf(in.Node, nil, "Warning", "AcquireAddressFailed", "Allocate", "%s", wrong)
 	}
 	if !out.Programmed() {
 		return nil
@@ -170,7 +165,7 @@ func annotate(in Input, node *corev1.Node) {
 // tell has those who read the accepted addresses of nodes look again when they are others than before.
 func (f *feature) tell(in Input) {
 	if before, _ := f.told.Swap(in.Name, in.HostAddrs); before == nil || !slices.Equal(before.([]netip.Addr), in.HostAddrs) {
-		f.config.Addresses.Tell(in.Name)
+		f.addresses.Tell(in.Name)
 	}
 }
 
@@ -192,7 +187,7 @@ func (f *feature) tellRefused(in Input) {
 	for i, why := range reasons {
 		texts[i] = listed(refused[why]) + " " + why
 	}
-	f.config.Events.Eventf(in.Node, nil, "Warning", "AddressRefused", "Accept", "%s", reconcile.Note("InternalIP "+strings.Join(texts, "; ")))
+	f.events.Eventf(in.Node, nil, "Warning", "AddressRefused", "Accept", "%s", reconcile.Note("InternalIP "+strings.Join(texts, "; ")))
 }
 
 // refusalsTold is how many addresses are named of those that are refused for one reason: a node may report thousands.

@@ -67,17 +67,16 @@ type Refusal struct {
 // String is the refusal as an Event tells it.
 func (r Refusal) String() string { return r.Address + " " + r.Why }
 
-// New makes a Judge and the index that it reads.
-//
-//nolint:revive // the indexer is for this call only
-func New(ctx context.Context, r client.Reader, indexer client.FieldIndexer, subnets *cidr.Map, config Config) (*Judge, error) {
-	if err := indexer.IndexField(ctx, &corev1.Node{}, addressIndex, addressKeys); err != nil {
-		return nil, fmt.Errorf("indexing nodes by address: %w", err)
-	}
-	if config.Holds == nil {
-		config.Holds = func(string, netip.Addr) bool { return false }
-	}
-	return &Judge{reader: r, subnets: subnets, config: config}, nil
+// JudgeOf is the Judge that features share, with the index that it reads.
+func JudgeOf(env *reconcile.Env) *Judge {
+	return reconcile.Shared(env, func(env *reconcile.Env) *Judge {
+		env.Index(&corev1.Node{}, addressIndex, addressKeys)
+		config := reconcile.Setting[Config](env)
+		if config.Holds == nil {
+			config.Holds = func(string, netip.Addr) bool { return false }
+		}
+		return &Judge{reader: env.Client, subnets: cidr.MapOf(env), config: config}
+	})
 }
 
 // Of are the addresses of a node.

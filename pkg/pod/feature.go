@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -23,8 +24,8 @@ import (
 // workers wait on the network nearly all the time; the engine joins their transactions.
 const workers = 32
 
-// Parts are what the Pod feature works with.
-type Parts struct {
+// parts are what the Pod feature works with.
+type parts struct {
 	// Client patches pods.
 	Client client.Client
 	// Chooser names the subnets of a pod, Subnets reads them, and Pools gives their addresses.
@@ -35,11 +36,16 @@ type Parts struct {
 	Groups *group.Registry
 	// Events tells users why a pod has no address.
 	Events recorder.EventRecorder
+	// DB says which pods had ports before this process, and in which groups.
+	DB *engine.DB
 }
 
-// Feature is the Pod feature.
-func Feature(parts Parts) reconcile.Feature[Input] {
-	f := &feature{parts}
+// New is the Pod feature.
+func New(env *reconcile.Env) reconcile.Feature[Input] {
+	f := &feature{parts{
+		Client: env.Client, Chooser: pool.ChooserOf(env), Subnets: subnet.FinderOf(env), Pools: pool.PoolsOf(env),
+		Groups: group.RegistryOf(env), Events: env.Events, DB: env.DB,
+	}}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Pod{},
@@ -50,14 +56,14 @@ func Feature(parts Parts) reconcile.Feature[Input] {
 			{Kind: &corev1.Namespace{}, Map: f.whenNamespace, When: []predicate.Predicate{labelsChanged}},
 		},
 		Sources: []source.Source{
-			&reconcile.FeedSource{Feed: parts.Pools.Turns(FeatureName), Enqueue: reconcile.Queue},
-			&reconcile.FeedSource{Feed: parts.Groups.Pods(), Enqueue: reconcile.Queue},
+			&reconcile.FeedSource{Feed: f.Pools.Turns(FeatureName), Enqueue: reconcile.Queue},
+			&reconcile.FeedSource{Feed: f.Groups.Pods(), Enqueue: reconcile.Queue},
 		},
-		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
+		Workers: workers, Seed: f.seed, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 }
 
-type feature struct{ Parts }
+type feature struct{ parts }
 
 // whenSubnet are the pods that wait for a Subnet, or for one that is bound to their namespace as this one is, or was.
 func (f *feature) whenSubnet(ctx context.Context, obj client.Object) []ctrl.Request {

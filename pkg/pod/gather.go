@@ -19,12 +19,6 @@ import (
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
 	in := Input{Key: key}
-	if err := f.Pools.AwaitSeed(ctx); err != nil {
-		return in, err
-	}
-	if err := f.Groups.AwaitSeed(ctx); err != nil {
-		return in, err
-	}
 	var pod corev1.Pod
 	if err := r.Get(ctx, key, &pod); err != nil {
 		return in, client.IgnoreNotFound(err)

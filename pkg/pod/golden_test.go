@@ -17,23 +17,16 @@ import (
 // by, has already of a subnet, in; for says of which UID the pod was then.
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[pod.Input] {
-		chooser, err := pool.NewChooser(t.Context(), c, c, "ovn-default")
-		if err != nil {
-			t.Fatal(err)
-		}
 		page.Judge()
-		pools := pool.New()
+		env := c.Env(t, page)
 		if page.Option("held", "") != "" {
-			hold(t, pools, page)
+			hold(t, pool.PoolsOf(env), page)
 		}
-		pools.Seeded()
-		groups := group.NewRegistry()
+		groups := group.RegistryOf(env)
 		for _, name := range []string{"shop", "lab", "rest"} {
 			groups.SetNamespace(name, nil)
 		}
-		groups.Seeded()
-		finder := subnet.Finder{Reader: c, Names: subnet.Names{DefaultVpc: "ovn-cluster", Join: "join"}}
-		return pod.Feature(pod.Parts{Client: c, Chooser: chooser, Subnets: finder, Pools: pools, Groups: groups, Events: &c.Events})
+		return pod.New(env)
 	})
 }
 

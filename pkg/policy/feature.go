@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,13 +23,14 @@ import (
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/policy/rules"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
-// Parts are what the features of policies work with.
-type Parts struct {
+// parts are what the features of policies work with.
+type parts struct {
 	// Client writes statuses.
 	Client client.Client
 	// Groups knows which pods a policy selects.
@@ -38,9 +40,11 @@ type Parts struct {
 	Pools     *pool.Pools
 	// Events tells users what is wrong with a policy.
 	Events recorder.EventRecorder
-	// Kinds are the APIs, and Cache is where they are watched.
-	Kinds Kinds
+	// Cache is where policies are watched whose API comes late.
 	Cache cache.Cache
+	// DB says which groups rows speak of from before this process.
+	DB  *engine.DB
+	Log logr.Logger
 }
 
 const (
@@ -50,19 +54,41 @@ const (
 	statusDelay = time.Second
 )
 
-// Features are one for each of the APIs.
-func Features(parts Parts) []reconcile.Feature[Input] {
-	var out []reconcile.Feature[Input]
-	for _, k := range parts.Kinds {
-		f := &feature{Parts: parts, kind: k, waits: newWaits()}
-		out = append(out, f.feature())
+// NewNetworkPolicies is the feature of NetworkPolicies.
+func NewNetworkPolicies(env *reconcile.Env) reconcile.Feature[Input] {
+	return newFeature(env, NetworkPolicyName)
+}
+
+// NewClusterNetworkPolicies is the feature of ClusterNetworkPolicies.
+func NewClusterNetworkPolicies(env *reconcile.Env) reconcile.Feature[Input] {
+	return newFeature(env, ClusterNetworkPolicyName)
+}
+
+// NewAdminNetworkPolicies is the feature of AdminNetworkPolicies.
+func NewAdminNetworkPolicies(env *reconcile.Env) reconcile.Feature[Input] {
+	return newFeature(env, AdminNetworkPolicyName)
+}
+
+// NewBaselineAdminNetworkPolicies is the feature of BaselineAdminNetworkPolicies.
+func NewBaselineAdminNetworkPolicies(env *reconcile.Env) reconcile.Feature[Input] {
+	return newFeature(env, BaselineAdminNetworkPolicyName)
+}
+
+// newFeature is the feature of the policies of one API.
+func newFeature(env *reconcile.Env, kind string) reconcile.Feature[Input] {
+	f := &feature{
+		parts: parts{
+			Client: env.Client, Groups: group.RegistryOf(env), Addresses: nodeaddr.JudgeOf(env), Pools: pool.PoolsOf(env),
+			Events: env.Events, Cache: env.Cache, DB: env.DB, Log: env.Log.WithName("seed"),
+		},
+		kind: kindsOf(env).named(kind), waits: newWaits(),
 	}
-	return out
+	return f.feature()
 }
 
 // feature is the kind at work.
 type feature struct {
-	Parts
+	parts
 	kind
 	waits *waits
 }
@@ -76,7 +102,7 @@ func (f *feature) feature() reconcile.Feature[Input] {
 			&reconcile.FeedSource{Feed: f.Addresses.Changed(), Enqueue: f.whenAddresses},
 			&reconcile.FeedSource{Feed: &f.waits.feed, Enqueue: reconcile.QueueAfter(statusDelay)},
 		},
-		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report,
+		Workers: workers, Seed: f.seed, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 	if f.served() {
 		out.For, out.When = f.empty(), edited(annotationsOfUsers)

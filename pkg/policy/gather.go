@@ -22,8 +22,8 @@ import (
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
 	in := Input{Owner: f.owner(reconcile.Key(key))}
-	if err := f.Groups.AwaitSeed(ctx); err != nil || !f.served() {
-		return in, err
+	if !f.served() {
+		return in, nil
 	}
 	obj := f.empty()
 	if err := r.Get(ctx, key, obj); err != nil {
@@ -158,9 +158,6 @@ func admitNumbers(groups *group.Registry, owner ovs.Owner, base []group.Selector
 // hosts are the addresses of all nodes that have one on the join subnet: those that are accepted as theirs, and those that
 // the controller has given them. What a Node's annotations say, its kubelet may have written.
 func (f *feature) hosts(ctx context.Context, r client.Reader) ([]Host, error) {
-	if err := f.Pools.AwaitSeed(ctx); err != nil {
-		return nil, err //nolint:wrapcheck // it says what it waited for
-	}
 	var list corev1.NodeList
 	if err := r.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing nodes: %w", err)

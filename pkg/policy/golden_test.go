@@ -26,25 +26,25 @@ import (
 // The option kind says which policies of a page are looked at. On a page all pods have their ports, and join the groups that they are asked to.
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[policy.Input] {
-		groups := group.NewRegistry()
-		groups.Seeded()
 		most, _ := strconv.Atoi(page.Option("namespace-max-groups", "0"))
-		groups.Bound(most)
-		kinds, err := policy.Served(c.Scheme(), c.RESTMapper(), limits(page))
-		if err != nil {
-			t.Fatal(err)
+		env := c.Env(t, page, limits(page), group.Bound(most))
+		joined(t, page, pool.PoolsOf(env))
+		constructor, there := features[page.Option("kind", policy.NetworkPolicyName)]
+		if !there {
+			t.Fatal("there is no such kind of policy")
 		}
-		_, addresses := reconciletest.Addresses(t, c, page)
-		parts := policy.Parts{Client: c, Groups: groups, Addresses: addresses, Pools: joined(t, page), Events: &c.Events, Kinds: kinds}
-		for _, f := range policy.Features(parts) {
-			if f.Name == page.Option("kind", policy.NetworkPolicyName) {
-				f.Gather = settling(t, c, groups, f.Gather)
-				return f
-			}
-		}
-		t.Fatal("there is no such kind of policy")
-		return reconcile.Feature[policy.Input]{}
+		f := constructor(env)
+		f.Gather = settling(t, c, env, f.Gather)
+		return f
 	})
+}
+
+// features are the constructors, by the name of the feature.
+var features = map[string]func(*reconcile.Env) reconcile.Feature[policy.Input]{
+	policy.NetworkPolicyName:              policy.NewNetworkPolicies,
+	policy.ClusterNetworkPolicyName:       policy.NewClusterNetworkPolicies,
+	policy.AdminNetworkPolicyName:         policy.NewAdminNetworkPolicies,
+	policy.BaselineAdminNetworkPolicyName: policy.NewBaselineAdminNetworkPolicies,
 }
 
 // limits are those of a page: the options max-rules, max-groups, max-networks, max-ports and max-log-rate.
@@ -59,10 +59,9 @@ func limits(page reconciletest.Page) rules.Limits {
 	}
 }
 
-// joined are pools that have given each node of a page the address that its annotations say.
-func joined(t *testing.T, page reconciletest.Page) *pool.Pools {
+// joined has pools give each node of a page the address that its annotations say.
+func joined(t *testing.T, page reconciletest.Page, pools *pool.Pools) {
 	t.Helper()
-	pools := pool.New()
 	for i, obj := range page.Objects {
 		n, ok := obj.(*corev1.Node)
 		if !ok {
@@ -79,15 +78,13 @@ func joined(t *testing.T, page reconciletest.Page) *pool.Pools {
 			t.Fatal(err)
 		}
 	}
-	pools.Seeded()
-	return pools
 }
 
 type gather = func(context.Context, client.Reader, types.NamespacedName) (policy.Input, error)
 
 // settling plays the parts of the other controllers: it makes the groups that a policy waits for and has all pods join.
-func settling(t *testing.T, c *reconciletest.Cluster, groups *group.Registry, policies gather) gather {
-	rows := group.Feature(groups)
+func settling(t *testing.T, c *reconciletest.Cluster, env *reconcile.Env, policies gather) gather {
+	groups, rows := group.RegistryOf(env), group.New(env)
 	return func(ctx context.Context, r client.Reader, key types.NamespacedName) (policy.Input, error) {
 		place(t, c, groups)
 		for range 100 {

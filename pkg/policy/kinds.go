@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -26,8 +27,13 @@ const (
 	BaselineAdminNetworkPolicyName = "baselineadminnetworkpolicy"
 )
 
-// Kinds are the APIs that policies are written in.
-type Kinds []kind
+// kinds are the APIs that policies are written in.
+type kinds []kind
+
+// named is the one of a name.
+func (ks kinds) named(name string) kind {
+	return ks[slices.IndexFunc(ks, func(k kind) bool { return k.name == name })]
+}
 
 // kind is one of the APIs.
 type kind struct {
@@ -41,21 +47,25 @@ type kind struct {
 	*presence
 }
 
-// Served finds out which of the APIs the cluster has: those of administrators come with custom resources. Policies of
+// kindsOf finds out which of the APIs the cluster has: those of administrators come with custom resources. Policies of
 // namespaces keep within the limits.
-func Served(scheme *runtime.Scheme, mapper meta.RESTMapper, most rules.Limits) (Kinds, error) {
-	kinds := Kinds{networkPolicies(most), clusterNetworkPolicies, adminNetworkPolicies, baselineAdminNetworkPolicies}
-	for i := range kinds {
-		gvk, err := apiutil.GVKForObject(kinds[i].empty(), scheme)
+func kindsOf(env *reconcile.Env) kinds { return *reconcile.Shared(env, served) }
+
+func served(env *reconcile.Env) *kinds {
+	all := kinds{
+		networkPolicies(reconcile.Setting[rules.Limits](env)), clusterNetworkPolicies, adminNetworkPolicies, baselineAdminNetworkPolicies,
+	}
+	for i := range all {
+		gvk, err := apiutil.GVKForObject(all[i].empty(), env.Client.Scheme())
 		if err != nil {
-			return nil, fmt.Errorf("looking for the kind of %s: %w", kinds[i].name, err)
+			env.Fail(fmt.Errorf("looking for the kind of %s: %w", all[i].name, err))
 		}
-		kinds[i].presence = newPresence(gvk)
-		if err := kinds[i].look(mapper); err != nil {
-			return nil, err
+		all[i].presence = newPresence(gvk)
+		if err := all[i].look(env.Client.RESTMapper()); err != nil {
+			env.Fail(err)
 		}
 	}
-	return kinds, nil
+	return &all
 }
 
 // AddToScheme adds the types that are not Kubernetes' own.

@@ -8,11 +8,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/woven-cni/woven/pkg/group"
-	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/policy"
-	"github.com/woven-cni/woven/pkg/policy/rules"
+	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 )
 
 // A cluster need not have the custom resources of administrators' policies; rows of the time when it had them go.
@@ -25,13 +24,14 @@ func TestKindsThatTheClusterLacks(t *testing.T) {
 	}
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"}, meta.RESTScopeNamespace)
-	kinds, err := policy.Served(scheme, mapper, rules.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	groups := group.NewRegistry()
-	groups.Seeded()
-	for _, f := range policy.Features(policy.Parts{Groups: groups, Addresses: &nodeaddr.Judge{}, Kinds: kinds}) {
+	c := reconciletest.NewCluster(t)
+	env := c.Env(t, reconciletest.Page{})
+	env.Client = lacking{c, scheme, mapper}
+	for _, constructor := range features {
+		f := constructor(env)
+		if err := env.Err(); err != nil {
+			t.Fatal(err)
+		}
 		if f.Name == policy.NetworkPolicyName {
 			if f.For == nil {
 				t.Error("NetworkPolicies are not watched")
@@ -50,3 +50,14 @@ func TestKindsThatTheClusterLacks(t *testing.T) {
 		}
 	}
 }
+
+// lacking is a cluster that has other kinds.
+type lacking struct {
+	client.Client
+	scheme *runtime.Scheme
+	mapper meta.RESTMapper
+}
+
+func (l lacking) Scheme() *runtime.Scheme { return l.scheme }
+
+func (l lacking) RESTMapper() meta.RESTMapper { return l.mapper }

@@ -16,8 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
 // presence says whether the cluster has a kind. The custom resources of administrators' policies may be installed when
@@ -69,26 +70,26 @@ func (p *presence) defines(crd *apiextensionsv1.CustomResourceDefinition) bool {
 	})
 }
 
-// Await has the manager look out for the kinds that the cluster lacks. When it lacks none, nothing is watched.
-func (ks Kinds) Await(mgr manager.Manager) error {
+// AwaitKinds looks out for the kinds that the cluster lacks. When it lacks none, nothing is watched.
+func AwaitKinds(env *reconcile.Env) error {
 	lacks := map[string]*presence{}
-	for _, k := range ks {
+	for _, k := range kindsOf(env) {
 		if !k.served() {
 			lacks[k.resource()] = k.presence
-			mgr.GetLogger().Info("the cluster does not have this kind of policy", "kind", k.gvk.String())
+			env.Log.Info("the cluster does not have this kind of policy", "kind", k.gvk.String())
 		}
 	}
 	if len(lacks) == 0 {
 		return nil
 	}
 	always := false // a standby is to know as well
-	c, err := controller.New("policykinds", mgr, controller.Options{
-		Reconciler: &arrivals{mgr.GetClient(), mgr.GetRESTMapper(), lacks}, NeedLeaderElection: &always,
+	c, err := controller.New("policykinds", env.Manager, controller.Options{
+		Reconciler: &arrivals{env.Client, env.Client.RESTMapper(), lacks}, NeedLeaderElection: &always,
 	})
 	if err != nil {
 		return fmt.Errorf("making the controller of kinds: %w", err)
 	}
-	err = c.Watch(source.Kind(mgr.GetCache(), client.Object(&apiextensionsv1.CustomResourceDefinition{}), &handler.EnqueueRequestForObject{}))
+	err = c.Watch(source.Kind(env.Cache, client.Object(&apiextensionsv1.CustomResourceDefinition{}), &handler.EnqueueRequestForObject{}))
 	if err != nil {
 		return fmt.Errorf("watching custom resources: %w", err)
 	}

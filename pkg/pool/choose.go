@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
 // namespaceIndex finds the Subnets and Vpcs that are bound to a namespace. Subnets that select namespaces by label are
@@ -28,25 +30,20 @@ type Chooser struct {
 	fallback string // the Subnet of pods that nothing binds to another
 }
 
-// NewChooser makes a Chooser and the indexes that keep its cost independent of the number of Subnets. fallback is the Subnet
-// of pods that nothing binds to another.
-func NewChooser(ctx context.Context, r client.Reader, indexer client.FieldIndexer, fallback string) (*Chooser, error) {
-	err := indexer.IndexField(ctx, &v1.Subnet{}, namespaceIndex, func(obj client.Object) []string {
-		spec := &obj.(*v1.Subnet).Spec
-		keys := slices.Clone(spec.Namespaces)
-		if len(spec.NamespaceSelectors) > 0 {
-			keys = append(keys, anyNamespace)
-		}
-		return keys
+// ChooserOf is the Chooser that features share, with the indexes that keep its cost independent of the number of Subnets.
+func ChooserOf(env *reconcile.Env) *Chooser {
+	return reconcile.Shared(env, func(env *reconcile.Env) *Chooser {
+		env.Index(&v1.Subnet{}, namespaceIndex, func(obj client.Object) []string {
+			spec := &obj.(*v1.Subnet).Spec
+			keys := slices.Clone(spec.Namespaces)
+			if len(spec.NamespaceSelectors) > 0 {
+				keys = append(keys, anyNamespace)
+			}
+			return keys
+		})
+		env.Index(&v1.Vpc{}, namespaceIndex, func(obj client.Object) []string { return obj.(*v1.Vpc).Spec.Namespaces })
+		return &Chooser{reader: env.Client, fallback: reconcile.Setting[spec.Defaults](env).Subnet}
 	})
-	if err != nil {
-		return nil, fmt.Errorf("indexing subnets by namespace: %w", err)
-	}
-	err = indexer.IndexField(ctx, &v1.Vpc{}, namespaceIndex, func(obj client.Object) []string { return obj.(*v1.Vpc).Spec.Namespaces })
-	if err != nil {
-		return nil, fmt.Errorf("indexing vpcs by namespace: %w", err)
-	}
-	return &Chooser{reader: r, fallback: fallback}, nil
 }
 
 // Named are the Subnets that a pod's annotation names.

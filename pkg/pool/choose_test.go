@@ -42,10 +42,7 @@ func TestBound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := reconciletest.NewCluster(t)
-			chooser, err := pool.NewChooser(t.Context(), cluster, cluster, "ovn-default")
-			if err != nil {
-				t.Fatal(err)
-			}
+			chooser := pool.ChooserOf(cluster.Env(t, reconciletest.Page{}))
 			cluster.Load(append([]client.Object{shop.DeepCopy()}, tc.objects...)...)
 			got, err := chooser.Bound(t.Context(), "shop")
 			if err != nil {

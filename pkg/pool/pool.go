@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -33,8 +32,6 @@ type Request struct {
 // Pools gives out the addresses of all Subnets. An owner has addresses of one Subnet at a time.
 type Pools struct {
 	subnets *ipam.Subnets
-	seeded  chan struct{}
-	once    sync.Once
 
 	mu     sync.Mutex           // protects what follows; held only for look-ups
 	home   map[ovs.Owner]string // the Subnet that an owner has addresses of
@@ -47,25 +44,25 @@ type Pools struct {
 	changed reconcile.Feed // names of Subnets whose usage is another than before
 }
 
+// PoolsOf are the pools that features share.
+func PoolsOf(env *reconcile.Env) *Pools {
+	return reconcile.Shared(env, func(env *reconcile.Env) *Pools {
+		pools := New()
+		if env.Metrics != nil {
+			if err := env.Metrics.Register(pools); err != nil {
+				env.Fail(fmt.Errorf("counting addresses: %w", err))
+			}
+		}
+		return pools
+	})
+}
+
 // New makes pools that nobody has an address of.
 func New() *Pools {
 	return &Pools{
-		subnets: ipam.NewSubnets(), seeded: make(chan struct{}),
-		home: map[ovs.Owner]string{}, holder: map[ovs.Owner]string{}, waits: newWaits(),
+		subnets: ipam.NewSubnets(),
+		home:    map[ovs.Owner]string{}, holder: map[ovs.Owner]string{}, waits: newWaits(),
 		reserved: newReservations(), turns: map[string]*reconcile.Feed{},
-	}
-}
-
-// Seeded says that all addresses in use from before this process are on record: from now on new ones may be given.
-func (p *Pools) Seeded() { p.once.Do(func() { close(p.seeded) }) }
-
-// AwaitSeed waits for Seeded.
-func (p *Pools) AwaitSeed(ctx context.Context) error {
-	select {
-	case <-p.seeded:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the record of addresses in use: %w", ctx.Err())
 	}
 }
 

@@ -1,7 +1,6 @@
 package pool_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -236,20 +235,6 @@ func TestDeletedSubnetWakesItsQueue(t *testing.T) {
 	pools.Delete("web")
 	if !slices.Contains(*owners, "shop/b") {
 		t.Fatalf("woken: %v, and not shop/b", *owners)
-	}
-}
-
-func TestNobodyGetsAnAddressBeforeTheRecordIsRead(t *testing.T) {
-	pools := pool.New()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := pools.AwaitSeed(ctx); !errors.Is(err, context.Canceled) {
-		t.Fatalf("before Seeded, AwaitSeed says %v", err)
-	}
-	pools.Seeded()
-	pools.Seeded()
-	if err := pools.AwaitSeed(t.Context()); err != nil {
-		t.Fatalf("after Seeded, AwaitSeed says %v", err)
 	}
 }
 

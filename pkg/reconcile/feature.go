@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -42,10 +41,13 @@ type Feature[Input any] struct {
 	// Workers is how many keys are reconciled at once; 0 means one. Work waits on the network, not on the processor.
 	Workers int
 
+	// Seed, which may be nil, takes into memory what is in use from before this process, out of the caches and the database.
+	// The Seeds of all features, in the order in which they are added, end before any key of any feature is looked at.
+	Seed func(ctx context.Context) error
 	// Gather reads caches. A vanished object gathers empty and is not an error; nor is a *Wait.
 	Gather func(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error)
 	// Translate is pure. The zero Desired removes every row of the key; with a problem that is blocking, nothing is sent, or
-	// the rows of what was accepted before.
+	// the rows of what was accepted before. Nil is that of a feature without rows and problems.
 	Translate func(Input) (ovs.Desired, Problems)
 	// Report takes the outcome into memory, and tells it to others than the object itself; it writes only what changed. Nil
 	// reports nothing.
@@ -176,14 +178,18 @@ const (
 // cacheSyncTimeout covers a first installation, where the controller may be up long before ovn-central is.
 const cacheSyncTimeout = 10 * time.Minute
 
-// Register adds the feature's controller to mgr. It works only on the leader; its sources fill its queue on a standby
-// too, so that a new leader starts at once.
-func Register[Input any](mgr manager.Manager, db *engine.DB, f Feature[Input]) error {
-	c := mgr.GetClient()
-	events := mgr.GetEventRecorder("woven-controller")
-	r := &runner[Input]{Feature: f, db: db, client: c, writer: writer{client: c, events: events}, events: events}
+// register adds the feature's controller to the manager, and its Seed to those that come first. The controller works only
+// on the leader; its sources fill its queue on a standby too, so that a new leader starts at once.
+func register[Input any](env *Env, f Feature[Input]) error {
+	if f.Seed != nil {
+		env.seeds.all = append(env.seeds.all, seed{feature: f.Name, run: f.Seed})
+	}
+	r := &runner[Input]{
+		Feature: f, db: env.DB, client: env.Client, events: env.Events, seeds: env.seeds,
+		writer: writer{client: env.Client, events: env.Events},
+	}
 	warm := true
-	ctl, err := controller.New(f.Name, mgr, controller.Options{
+	ctl, err := controller.New(f.Name, env.Manager, controller.Options{
 		Reconciler:              r,
 		MaxConcurrentReconciles: max(f.Workers, 1),
 		CacheSyncTimeout:        cacheSyncTimeout,
@@ -194,14 +200,14 @@ func Register[Input any](mgr manager.Manager, db *engine.DB, f Feature[Input]) e
 		return fmt.Errorf("making controller %s: %w", f.Name, err)
 	}
 	sources := append([]source.Source{
-		&dirtySource{db: db, feature: f.Name, drifted: &r.drifted, contests: &r.contests},
+		&dirtySource{db: env.DB, feature: f.Name, drifted: &r.drifted, contests: &r.contests},
 		&FeedSource{Feed: &r.stale.again, Enqueue: Queue},
 	}, f.Sources...)
 	if f.For != nil {
-		sources = append(sources, source.Kind(mgr.GetCache(), f.For, &handler.EnqueueRequestForObject{}, r.stale.or(f.When)...))
+		sources = append(sources, source.Kind(env.Cache, f.For, &handler.EnqueueRequestForObject{}, r.stale.or(f.When)...))
 	}
 	for _, w := range f.Watches {
-		sources = append(sources, source.Kind(mgr.GetCache(), w.Kind, w.handler(), w.When...))
+		sources = append(sources, source.Kind(env.Cache, w.Kind, w.handler(), w.When...))
 	}
 	for _, s := range sources {
 		if err := ctl.Watch(s); err != nil {
@@ -220,12 +226,16 @@ type runner[Input any] struct {
 	drifted sync.Map // ctrl.Request -> string: keys whose rows someone else changed, and which rows
 	stale   stale
 	writer  writer
+	seeds   *seeds
 	// contests are the keys whose rows are changed again and again.
 	contests contests
 }
 
 // Reconcile brings one key's rows to what its objects ask for, with at most one transaction.
 func (r *runner[Input]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if err := r.seeds.await(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
 	started := time.Now()
 	drift, drifted := r.drifted.LoadAndDelete(req)
 	in, err := r.Gather(ctx, r.client, req.NamespacedName)
@@ -240,7 +250,7 @@ func (r *runner[Input]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 	case err != nil:
 		return ctrl.Result{}, fmt.Errorf("gathering %s %s: %w", r.Name, req, err)
 	default:
-		want, problems := r.Translate(in)
+		want, problems := r.translate(in)
 		unprepared = r.prepare(ctx, &r.writer, req.NamespacedName, in, problems)
 		out = r.apply(ctx, req, want, problems)
 	}
@@ -267,9 +277,17 @@ func (r *runner[Input]) unlessStale(ctx context.Context, req ctrl.Request, err e
 	return err
 }
 
+// translate makes the rows of a key, if the feature has any.
+func (f Feature[Input]) translate(in Input) (ovs.Desired, Problems) {
+	if f.Translate == nil {
+		return ovs.Desired{}, nil
+	}
+	return f.Translate(in)
+}
+
 func (r *runner[Input]) apply(ctx context.Context, req ctrl.Request, want ovs.Desired, problems Problems) Outcome {
 	out := Outcome{Problems: problems}
-	if len(problems.Blocking()) > 0 && len(want.Rows) == 0 {
+	if r.Translate == nil || len(problems.Blocking()) > 0 && len(want.Rows) == 0 {
 		return out
 	}
 	plan, err := r.db.Apply(ctx, ovs.Owner{Feature: r.Name, Key: Key(req.NamespacedName)}, want)

@@ -20,6 +20,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
 // Indexes, so that nothing is looked for among all Services and EndpointSlices.
@@ -35,8 +36,8 @@ const (
 	vpcIndex = "vpc"
 )
 
-// Index makes the indexes that the features of this package read.
-func Index(ctx context.Context, indexer client.FieldIndexer) error {
+// index asks for the indexes that the features of this package read.
+func index(env *reconcile.Env) {
 	for _, i := range []struct {
 		obj  client.Object
 		name string
@@ -54,11 +55,8 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 		{&corev1.Service{}, asksIndex, func(obj client.Object) []string { return asks(obj.(*corev1.Service)) }},
 		{&corev1.Service{}, vpcIndex, func(obj client.Object) []string { return named(obj.GetAnnotations()[v1.AnnotationVpc]) }},
 	} {
-		if err := indexer.IndexField(ctx, i.obj, i.name, i.keys); err != nil {
-			return fmt.Errorf("indexing %T by %s: %w", i.obj, i.name, err)
-		}
+		env.Index(i.obj, i.name, i.keys)
 	}
-	return nil
 }
 
 // named is a name as the keys of an index; none is no key.
@@ -80,19 +78,12 @@ func asks(s *corev1.Service) []string {
 	return out
 }
 
-// Config is what the Service feature works with.
-type Config struct {
-	// Addresses knows those of nodes.
-	Addresses *nodeaddr.Judge
-	// DefaultVpc is where Services are reached that name no Vpc.
-	DefaultVpc string
-	// Events tells users why a Service is not reached.
-	Events recorder.EventRecorder
-}
-
-// Feature is the Service feature. Index has to be called before.
-func Feature(r client.Reader, config Config) reconcile.Feature[Input] {
-	f := &feature{Config: config, reader: r}
+// New is the Service feature.
+func New(env *reconcile.Env) reconcile.Feature[Input] {
+	index(env)
+	f := &feature{
+		reader: env.Client, addresses: nodeaddr.JudgeOf(env), defaultVpc: reconcile.Setting[spec.Defaults](env).Vpc, events: env.Events,
+	}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Service{},
@@ -101,14 +92,19 @@ func Feature(r client.Reader, config Config) reconcile.Feature[Input] {
 			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{topologyChanged}},
 			{Kind: &v1.Vpc{}, Map: f.naming, When: []predicate.Predicate{vpcCameOrWent}},
 		},
-		Sources: []source.Source{&reconcile.FeedSource{Feed: config.Addresses.Changed(), Enqueue: f.whenAddresses}},
+		Sources: []source.Source{&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses}},
 		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 }
 
 type feature struct {
-	Config
 	reader client.Reader
+	// addresses knows those of nodes.
+	addresses *nodeaddr.Judge
+	// defaultVpc is where Services are reached that name no Vpc.
+	defaultVpc string
+	// events tells users why a Service is not reached.
+	events recorder.EventRecorder
 }
 
 // naming are the Services that name a Vpc.
@@ -130,7 +126,7 @@ var vpcCameOrWent = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { r
 // report tells the Service's author what keeps it from being reached. A Service has no condition of ours.
 func (f *feature) report(_ context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
 	if wrong := out.Problems.Blocking(); len(wrong) > 0 && in.Service != nil {
-		f.Events.Eventf(in.Service, nil, "Warning", wrong[0].Reason, "Balance", "%s", reconcile.Note(wrong.String()))
+		f.events.Eventf(in.Service, nil, "Warning", wrong[0].Reason, "Balance", "%s", reconcile.Note(wrong.String()))
 	}
 	return nil
 }
@@ -181,7 +177,7 @@ func (f *feature) dependents(ctx context.Context, _ client.Object) []ctrl.Reques
 }
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
-	in := Input{Key: reconcile.Key(key), Vpc: f.DefaultVpc}
+	in := Input{Key: reconcile.Key(key), Vpc: f.defaultVpc}
 	var svc corev1.Service
 	if err := r.Get(ctx, key, &svc); err != nil {
 		return in, client.IgnoreNotFound(err)
@@ -204,7 +200,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	}
 	for i := range nodes.Items {
 		node := &nodes.Items[i]
-		addresses, err := f.Addresses.Of(ctx, node)
+		addresses, err := f.addresses.Of(ctx, node)
 		if err != nil {
 			return in, err //nolint:wrapcheck // it says what could not be read
 		}

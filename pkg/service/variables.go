@@ -45,10 +45,10 @@ func TranslateVariables(in VariablesIn) (ovs.Desired, reconcile.Problems) {
 	return want, nil
 }
 
-// Variables is the feature that tells each chassis which virtual addresses are for clients of its node and zone. Index has
-// to be called before.
-func Variables(r client.Reader) reconcile.Feature[VariablesIn] {
-	f := &variablesFeature{reader: r}
+// NewVariables is the feature that tells each chassis which virtual addresses are for clients of its node and zone.
+func NewVariables(env *reconcile.Env) reconcile.Feature[VariablesIn] {
+	index(env)
+	f := &variablesFeature{reader: env.Client}
 	return reconcile.Feature[VariablesIn]{
 		Name: VariablesFeatureName,
 		For:  &corev1.Node{},

@@ -23,20 +23,15 @@ import (
 	"github.com/woven-cni/woven/pkg/nodeaddr"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 )
 
-// Config is what the cluster's operator decides about all subnets.
-type Config struct {
-	// DefaultVpc is the Vpc of subnets that name none; JoinSubnet is the subnet of the nodes, and DefaultSubnet that of pods that
-	// nothing binds to another.
-	DefaultVpc, JoinSubnet, DefaultSubnet string
+// Settings are what the cluster's operator decides about all subnets.
+type Settings struct {
 	// EnableLB gives subnets that do not say otherwise the Vpc's Services.
 	EnableLB bool
 	// ServicePrefixes are the cluster's Service addresses.
 	ServicePrefixes []netip.Prefix
-	// Ranges finds subnets by their ranges; Addresses knows those of nodes and of the API server.
-	Ranges    *cidr.Map
-	Addresses *nodeaddr.Judge
 }
 
 // statusDelay gathers the changes of a subnet's usage: a burst of a thousand pods costs a write a second, not a thousand.
@@ -45,9 +40,12 @@ const statusDelay = time.Second
 // workers wait on the API server and the database nearly all the time; so many Subnets can go in one transaction.
 const workers = 256
 
-// Feature is the Subnet feature. It keeps pools in step with the specs.
-func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Feature[Input] {
-	f := &feature{client: c, pools: pools, config: config, ranges: newRanges()}
+// New is the Subnet feature. It keeps the pools in step with the specs.
+func New(env *reconcile.Env) reconcile.Feature[Input] {
+	f := &feature{
+		client: env.Client, pools: pool.PoolsOf(env), config: reconcile.Setting[Settings](env), defaults: reconcile.Setting[spec.Defaults](env),
+		subnets: cidr.MapOf(env), addresses: nodeaddr.JudgeOf(env), ranges: newRanges(),
+	}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &v1.Subnet{},
@@ -57,9 +55,9 @@ func Feature(c client.Client, pools *pool.Pools, config Config) reconcile.Featur
 			{Kind: &discoveryv1.EndpointSlice{}, Map: f.whenAPIServer},
 		},
 		Sources: []source.Source{
-			&reconcile.FeedSource{Feed: pools.Changed(), Enqueue: reconcile.QueueAfter(statusDelay)},
+			&reconcile.FeedSource{Feed: f.pools.Changed(), Enqueue: reconcile.QueueAfter(statusDelay)},
 			&reconcile.FeedSource{Feed: &f.ranges.freed, Enqueue: reconcile.Queue},
-			&reconcile.FeedSource{Feed: config.Addresses.Changed(), Enqueue: f.whenAddresses},
+			&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses},
 		},
 		Workers:   workers,
 		Gather:    f.gather,
@@ -84,10 +82,14 @@ var edited = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Func
 })
 
 type feature struct {
-	client client.Client
-	pools  *pool.Pools
-	config Config
-	ranges *ranges
+	client   client.Client
+	pools    *pool.Pools
+	config   Settings
+	defaults spec.Defaults
+	// subnets finds Subnets by their ranges; addresses knows those of nodes and of the API server.
+	subnets   *cidr.Map
+	addresses *nodeaddr.Judge
+	ranges    *ranges
 	// accepted is, by name, what is in force of each Subnet that this process has looked at.
 	accepted sync.Map
 }
@@ -119,7 +121,7 @@ func (f *feature) whenAddresses(queue workqueue.TypedRateLimitingInterface[ctrl.
 func (f *feature) refused(ctx context.Context, addresses []netip.Addr) []ctrl.Request {
 	var out []ctrl.Request
 	for _, a := range addresses {
-		subnets, err := f.config.Ranges.Default(ctx, netip.PrefixFrom(a, a.BitLen()))
+		subnets, err := f.subnets.Default(ctx, netip.PrefixFrom(a, a.BitLen()))
 		if err != nil {
 			return nil // the cache only fails to list while the manager stops
 		}

@@ -13,19 +13,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/spec"
 )
-
-// Names are those of the objects that every cluster has.
-type Names struct {
-	// DefaultVpc is the Vpc of subnets that name none, and Join the subnet of the nodes.
-	DefaultVpc, Join string
-}
 
 // Finder reads Subnets for those who want addresses of them.
 type Finder struct {
 	Reader client.Reader
-	Names  Names
+	Names  spec.Defaults
+}
+
+// FinderOf is the Finder of an environment.
+func FinderOf(env *reconcile.Env) Finder {
+	return Finder{Reader: env.Client, Names: reconcile.Setting[spec.Defaults](env)}
 }
 
 // Unfit is a subnet that a pod cannot have its addresses from.
@@ -76,7 +76,7 @@ func (f Finder) Fit(ctx context.Context, names ...string) (candidates []Subnet, 
 			why = "is being deleted"
 		}
 		u := Unfit{Name: name, Why: why}
-		if _, inForce := spec.InForce(obj, f.Names.DefaultVpc); why == "" && !inForce {
+		if _, inForce := spec.InForce(obj, f.Names.Vpc); why == "" && !inForce {
 			u.Why, u.Unjudged = "has not been looked at yet", true
 		}
 		if u.Why != "" {
@@ -105,7 +105,7 @@ func (f Finder) read(ctx context.Context, name string) (s Subnet, obj *v1.Subnet
 	if err != nil {
 		return s, obj, "", fmt.Errorf("reading subnet %s: %w", name, err)
 	}
-	s, why = Read(obj, f.Names.DefaultVpc)
+	s, why = Read(obj, f.Names.Vpc)
 	return s, obj, why, nil
 }
 

@@ -48,7 +48,7 @@ func TestFit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cluster := reconciletest.NewCluster(t)
 			cluster.Load(objects...)
-			finder := subnet.Finder{Reader: cluster, Names: subnet.Names{DefaultVpc: "ovn-cluster", Join: "join"}}
+			finder := subnet.Finder{Reader: cluster, Names: reconciletest.Defaults}
 			candidates, unfit, err := finder.Fit(t.Context(), tc.names...)
 			if err != nil {
 				t.Fatal(err)

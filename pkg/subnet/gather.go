@@ -17,11 +17,7 @@ import (
 )
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
-	in := Input{DefaultVpc: f.config.DefaultVpc, JoinSubnet: f.config.JoinSubnet, DefaultSubnet: f.config.DefaultSubnet, EnableLB: f.config.EnableLB}
-	// Before, a Subnet would pass for one without pods: for one that may go or move, and its status would say so.
-	if err := f.pools.AwaitSeed(ctx); err != nil {
-		return in, err //nolint:wrapcheck // it says what is waited for
-	}
+	in := Input{DefaultVpc: f.defaults.Vpc, JoinSubnet: f.defaults.Join, DefaultSubnet: f.defaults.Subnet, EnableLB: f.config.EnableLB}
 	var subnet v1.Subnet
 	if err := r.Get(ctx, key, &subnet); err != nil {
 		return in, client.IgnoreNotFound(err)
@@ -44,12 +40,12 @@ func (f *feature) inForce(ctx context.Context, obj *v1.Subnet) (*Subnet, error) 
 	if known, ok := f.accepted.Load(obj.Name); ok && known.(accepted).uid == obj.UID {
 		return known.(accepted).subnet, nil
 	}
-	s, ok := spec.InForce(obj, f.config.DefaultVpc)
+	s, ok := spec.InForce(obj, f.defaults.Vpc)
 	if ok && !cidr.InForce(obj) {
 		// The range is another than the spec asks for. If a Subnet of which the very spec is in force has it, somebody has
 		// edited the status.
 		for _, p := range s.Prefixes() {
-			others, err := f.config.Ranges.Overlapping(ctx, s.VPC, p)
+			others, err := f.subnets.Overlapping(ctx, s.VPC, p)
 			if err != nil {
 				return nil, err //nolint:wrapcheck // it says what could not be read
 			}
@@ -88,8 +84,8 @@ func (f *feature) cutOff(in Input) []ovs.Owner {
 // What the cluster has of its own is asked only of a spec that is not in force: an address that a node reports later, in
 // the middle of a Subnet, is the node's mistake, and must not take the Subnet down with all its pods.
 func (f *feature) judge(ctx context.Context, in *Input) error {
-	c := requestOf(in.Subnet, f.config.Ranges.Vpc(in.Subnet))
-	if c.vpc == f.config.DefaultVpc && !c.inForce {
+	c := requestOf(in.Subnet, f.subnets.Vpc(in.Subnet))
+	if c.vpc == f.defaults.Vpc && !c.inForce {
 		var err error
 		if in.Taken, err = f.clusterAddrs(ctx, c.prefixes); err != nil {
 			return err
@@ -100,7 +96,7 @@ func (f *feature) judge(ctx context.Context, in *Input) error {
 	// Under the lock: of a Subnet that leaves the cache after this, its last look tells who waits for its range.
 	var others []*v1.Subnet
 	for _, p := range c.prefixes {
-		some, err := f.config.Ranges.Overlapping(ctx, c.vpc, p)
+		some, err := f.subnets.Overlapping(ctx, c.vpc, p)
 		if err != nil {
 			return err //nolint:wrapcheck // it says what could not be read
 		}
@@ -131,7 +127,7 @@ func (f *feature) clusterAddrs(ctx context.Context, within []netip.Prefix) ([]Ta
 	for _, p := range f.config.ServicePrefixes {
 		out = append(out, Taken{Prefix: p, Reason: v1.ReasonOverlap, Who: "the cluster's Service addresses"})
 	}
-	servers, err := f.config.Addresses.APIServer(ctx)
+	servers, err := f.addresses.APIServer(ctx)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what could not be read
 	}
@@ -141,7 +137,7 @@ func (f *feature) clusterAddrs(ctx context.Context, within []netip.Prefix) ([]Ta
 		})
 	}
 	for _, p := range within {
-		holders, err := f.config.Addresses.Within(ctx, p)
+		holders, err := f.addresses.Within(ctx, p)
 		if err != nil {
 			return nil, err //nolint:wrapcheck // it says what could not be read
 		}

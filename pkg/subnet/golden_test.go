@@ -16,20 +16,18 @@ import (
 // Pages may have the options enable-lb, service-cidr, and in-use: "subnet:address" is given to somebody.
 func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[subnet.Input] {
-		config := subnet.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", DefaultSubnet: "ovn-default", EnableLB: p.Option("enable-lb", "true") == "true"}
+		settings := subnet.Settings{EnableLB: p.Option("enable-lb", "true") == "true"}
 		if text := p.Option("service-cidr", ""); text != "" {
-			config.ServicePrefixes = reconciletest.Prefixes(t, text)
+			settings.ServicePrefixes = reconciletest.Prefixes(t, text)
 		}
-		pools := pool.New()
+		env := c.Env(t, p, settings)
 		for _, obj := range p.Objects {
 			name, addr, _ := strings.Cut(p.Option("in-use", ""), ":")
 			if s, ok := obj.(*v1.Subnet); ok && s.Name == name {
-				give(t, pools, s, addr)
+				give(t, pool.PoolsOf(env), s, addr)
 			}
 		}
-		pools.Seeded()
-		config.Ranges, config.Addresses = reconciletest.Addresses(t, c, p)
-		return subnet.Feature(c, pools, config)
+		return subnet.New(env)
 	})
 }
 

@@ -20,12 +20,9 @@ import (
 	"github.com/woven-cni/woven/pkg/spec"
 )
 
-// Defaults are the names of the objects that every cluster has.
-type Defaults struct{ Vpc, Subnet, Join string }
-
-// Feature is the Vpc feature; d names the Vpc whose traffic leaves by the nodes.
-func Feature(d Defaults) reconcile.Feature[Input] {
-	f := &feature{defaults: d}
+// New is the Vpc feature.
+func New(env *reconcile.Env) reconcile.Feature[Input] {
+	f := &feature{defaults: reconcile.Setting[spec.Defaults](env)}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &v1.Vpc{},
@@ -46,7 +43,7 @@ const workers = 64
 // subnetsTogether gathers Subnets that come together: each look lists them all, in the Vpc's status too.
 const subnetsTogether = 300 * time.Millisecond
 
-type feature struct{ defaults Defaults }
+type feature struct{ defaults spec.Defaults }
 
 // subnetsChanged lets Subnets through that come, go or are edited, and drops the news of their usage: with pods coming and
 // going there is one a second from each.

@@ -5,13 +5,14 @@ import (
 
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
+	"github.com/woven-cni/woven/pkg/spec"
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
 func TestPages(t *testing.T) {
-	reconciletest.Golden(t, func(_ *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[vpc.Input] {
-		return vpc.Feature(vpc.Defaults{
+	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, p reconciletest.Page) reconcile.Feature[vpc.Input] {
+		return vpc.New(c.Env(t, p, spec.Defaults{
 			Vpc: p.Option("default-vpc", "ovn-cluster"), Subnet: "ovn-default", Join: p.Option("join-subnet", "join"),
-		})
+		}))
 	})
 }

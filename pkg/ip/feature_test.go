@@ -15,6 +15,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -51,7 +52,6 @@ func holding(t *testing.T, owners ...ovs.Owner) *pool.Pools {
 			t.Fatal(err)
 		}
 	}
-	pools.Seeded()
 	return pools
 }
 
@@ -63,7 +63,20 @@ func reserved() *v1.IP {
 	}
 }
 
-func TestReconcile(t *testing.T) {
+// keep looks at the record of an owner.
+func keep(t *testing.T, f *feature, owner ovs.Owner) {
+	t.Helper()
+	key := reconcile.ParseKey(owner.Key)
+	in, err := f.gather(t.Context(), f.client, key)
+	if err == nil {
+		err = f.report(t.Context(), key, in, reconcile.Outcome{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRecord(t *testing.T) {
 	old := &v1.IP{
 		ObjectMeta: metav1.ObjectMeta{Name: "web-0.shop", Labels: map[string]string{v1.LabelIPReserved: "false"}},
 		Spec:       v1.IPSpec{PodName: "web-0", Namespace: "shop", Subnet: "ovn-default", V4IPAddress: "10.16.0.4"},
@@ -109,14 +122,12 @@ func TestReconcile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cluster := reconciletest.NewCluster(t)
 			cluster.Load(tc.objects...)
-			r := &reconciler{client: cluster, pools: holding(t)}
+			f := &feature{client: cluster, pools: holding(t)}
 			if !tc.nothing {
-				r.pools = holding(t, tc.owner)
+				f.pools = holding(t, tc.owner)
 			}
 			for range 2 { // the second time finds all done
-				if _, err := r.Reconcile(t.Context(), tc.owner); err != nil {
-					t.Fatal(err)
-				}
+				keep(t, f, tc.owner)
 			}
 			var got v1.IP
 			err := cluster.Get(t.Context(), types.NamespacedName{Name: tc.record}, &got)
@@ -138,10 +149,7 @@ func TestReconcile(t *testing.T) {
 func TestReservedRecordOutlivesItsPod(t *testing.T) {
 	cluster := reconciletest.NewCluster(t)
 	cluster.Load(reserved())
-	r := &reconciler{client: cluster, pools: holding(t)}
-	if _, err := r.Reconcile(t.Context(), pod.Owner(types.NamespacedName{Namespace: "shop", Name: "web-0"})); err != nil {
-		t.Fatal(err)
-	}
+	keep(t, &feature{client: cluster, pools: holding(t)}, pod.Owner(types.NamespacedName{Namespace: "shop", Name: "web-0"}))
 	if err := cluster.Get(t.Context(), types.NamespacedName{Name: "web-0.shop"}, &v1.IP{}); err != nil {
 		t.Errorf("the reserved record is gone: %v", err)
 	}

@@ -13,12 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
@@ -27,35 +23,45 @@ import (
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 )
+
+// FeatureName is the feature's name in logs and metrics.
+const FeatureName = "ip"
 
 // workers bound how many writes of IP objects are under way: they come after what pods wait for.
 const workers = 4
 
-// Register adds the controller of IP objects to mgr. Its keys are the owners of addresses.
-func Register(mgr manager.Manager, pools *pool.Pools) error {
-	warm := true
-	c, err := controller.NewTyped("ip", mgr, controller.TypedOptions[ovs.Owner]{
-		Reconciler:              &reconciler{client: mgr.GetClient(), pools: pools},
-		MaxConcurrentReconciles: workers,
-		EnableWarmup:            &warm,
-	})
-	if err != nil {
-		return fmt.Errorf("making controller ip: %w", err)
+// Record is the IP object of an owner of addresses, as it is and as it should be.
+type Record struct {
+	// Owner is a pod or a node.
+	Owner ovs.Owner
+	// Have is nil when there is none, and Want when there should be none.
+	Have, Want *v1.IP
+}
+
+// New is the feature of the record of addresses. Its keys are pods and nodes, which have no namespace; it has no rows.
+func New(env *reconcile.Env) reconcile.Feature[Record] {
+	pools := pool.PoolsOf(env)
+	f := &feature{client: env.Client, pools: pools}
+	before := &seed{
+		reader: env.Client, db: env.DB, pools: pools, names: reconcile.Setting[spec.Defaults](env), events: env.Events,
+		log: env.Log.WithName("seed"),
 	}
-	owners := handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, obj client.Object) []ovs.Owner {
-		return []ovs.Owner{ownerOf(obj)}
-	})
-	for _, s := range []source.TypedSource[ovs.Owner]{
-		source.TypedKind[client.Object](mgr.GetCache(), &corev1.Pod{}, owners, changed),
-		source.TypedKind[client.Object](mgr.GetCache(), &corev1.Node{}, owners, changed),
-		source.TypedKind[client.Object](mgr.GetCache(), &v1.IP{}, owners),
-	} {
-		if err := c.Watch(s); err != nil {
-			return fmt.Errorf("watching for controller ip: %w", err)
-		}
+	return reconcile.Feature[Record]{
+		Name: FeatureName,
+		Watches: []reconcile.Watch{
+			{Kind: &corev1.Pod{}, Map: keyOf, When: []predicate.Predicate{changed}},
+			{Kind: &corev1.Node{}, Map: keyOf, When: []predicate.Predicate{changed}},
+			{Kind: &v1.IP{}, Map: keyOf},
+		},
+		Workers: workers, Seed: before.run, Gather: f.gather, Report: f.report,
 	}
-	return nil
+}
+
+// keyOf is the key of the owner that an object is or speaks of.
+func keyOf(_ context.Context, obj client.Object) []ctrl.Request {
+	return []ctrl.Request{reconcile.Request(ownerOf(obj).Key)}
 }
 
 // changed drops the updates that cannot change the record. That annotations changed means that something was told, or that
@@ -84,39 +90,47 @@ func ownerOf(obj client.Object) ovs.Owner {
 	return pod.Owner(key)
 }
 
-type reconciler struct {
+type feature struct {
 	client client.Client
 	pools  *pool.Pools
 }
 
-// Reconcile makes the IP object of one owner what the owner holds.
-func (r *reconciler) Reconcile(ctx context.Context, owner ovs.Owner) (ctrl.Result, error) {
-	if err := r.pools.AwaitSeed(ctx); err != nil {
-		return ctrl.Result{}, fmt.Errorf("keeping the record of %s: %w", owner, err)
+func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Record, error) {
+	in := Record{Owner: pod.Owner(key)}
+	if key.Namespace == "" {
+		in.Owner = node.Owner(key.Name)
 	}
-	want, err := r.want(ctx, owner)
-	if err != nil {
-		return ctrl.Result{}, err
+	var err error
+	if in.Want, err = f.want(ctx, r, in.Owner); err != nil {
+		return in, err
 	}
-	name := portName(owner)
 	var have v1.IP
-	err = r.client.Get(ctx, types.NamespacedName{Name: name}, &have)
+	name := portName(in.Owner)
+	switch err := r.Get(ctx, types.NamespacedName{Name: name}, &have); {
+	case err == nil:
+		in.Have = &have
+	case !errors.IsNotFound(err):
+		return in, fmt.Errorf("reading IP %s: %w", name, err)
+	}
+	if in.Have != nil && in.Want != nil && !isRecord(&have) && (have.Labels[v1.LabelIPReserved] == "true" || f.pools.Kept(in.Owner)) {
+		in.Want.Labels[v1.LabelIPReserved] = "true"
+	}
+	return in, nil
+}
+
+// report makes the IP object of one owner what the owner holds.
+func (f *feature) report(ctx context.Context, _ types.NamespacedName, in Record, _ reconcile.Outcome) error {
 	switch {
-	case client.IgnoreNotFound(err) != nil:
-		return ctrl.Result{}, fmt.Errorf("reading IP %s: %w", name, err)
-	case errors.IsNotFound(err) && want == nil:
-		return ctrl.Result{}, nil
-	case errors.IsNotFound(err):
-		return ctrl.Result{}, ignoreExists(r.client.Create(ctx, want))
-	case want == nil && !isRecord(&have):
-		return ctrl.Result{}, nil // a user's: it keeps the address while the port is away
-	case want == nil:
-		return ctrl.Result{}, client.IgnoreNotFound(r.client.Delete(ctx, &have))
+	case in.Have == nil && in.Want == nil:
+		return nil
+	case in.Have == nil:
+		return ignoreExists(f.client.Create(ctx, in.Want))
+	case in.Want == nil && !isRecord(in.Have):
+		return nil // a user's: it keeps the address while the port is away
+	case in.Want == nil:
+		return client.IgnoreNotFound(f.client.Delete(ctx, in.Have))
 	default:
-		if !isRecord(&have) && (have.Labels[v1.LabelIPReserved] == "true" || r.pools.Kept(owner)) {
-			want.Labels[v1.LabelIPReserved] = "true"
-		}
-		return ctrl.Result{}, update(ctx, r.client, &have, want)
+		return update(ctx, f.client, in.Have, in.Want)
 	}
 }
 
@@ -138,28 +152,28 @@ func update(ctx context.Context, c client.Client, have, want *v1.IP) error {
 }
 
 // want is the record that an owner should have, or nil. A pod has one from when it is scheduled, so that one write tells all.
-func (r *reconciler) want(ctx context.Context, owner ovs.Owner) (*v1.IP, error) {
+func (f *feature) want(ctx context.Context, r client.Reader, owner ovs.Owner) (*v1.IP, error) {
 	key := reconcile.ParseKey(owner.Key)
 	if owner.Feature == node.FeatureName {
 		var n corev1.Node
-		if err := r.client.Get(ctx, key, &n); err != nil {
+		if err := r.Get(ctx, key, &n); err != nil {
 			return nil, client.IgnoreNotFound(err)
 		}
-		return r.record(holderOf(&n), n.Name), nil
+		return f.record(holderOf(&n), n.Name), nil
 	}
 	var p corev1.Pod
-	if err := r.client.Get(ctx, key, &p); err != nil {
+	if err := r.Get(ctx, key, &p); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
 	if p.Spec.NodeName == "" || !pod.Attached(&p) {
 		return nil, nil
 	}
-	return r.record(holderOf(&p), p.Spec.NodeName), nil
+	return f.record(holderOf(&p), p.Spec.NodeName), nil
 }
 
 // record is what a holder has, or nil. It is read from the pools, which the rows follow; annotations can be forged.
-func (r *reconciler) record(h holder, nodeName string) *v1.IP {
-	home, lease := r.pools.Held(h.owner)
+func (f *feature) record(h holder, nodeName string) *v1.IP {
+	home, lease := f.pools.Held(h.owner)
 	if lease.IsZero() {
 		return nil
 	}
