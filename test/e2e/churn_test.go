@@ -101,7 +101,7 @@ func logPending(t *testing.T, ns *framework.Namespace) {
 
 func killLeader(t *testing.T) {
 	t.Helper()
-	leader := do[*corev1.Pod](t)(cluster.Leader(t.Context()))
+	leader := do[*corev1.Pod](t)(cluster.Leader(within(t, time.Minute, "a leader")))
 	must(t, cluster.Kill(t.Context(), leader, string(framework.Controller)))
 	t.Logf("killed the leading controller, %s", leader.Name)
 }
@@ -198,7 +198,7 @@ func checkCounts(t *testing.T, vethsBeside map[string]int) {
 		withNodes = append(withNodes, "node-"+node)
 	}
 	slices.Sort(withNodes)
-	ctx := within(t, 30*time.Second, "all counts being right")
+	ctx := within(t, time.Minute, "all counts being right")
 
 	db := cluster.Northbound(t)
 	if err := db.Await(ctx, func() bool { return slices.Equal(db.Ports(), withNodes) }); err != nil {

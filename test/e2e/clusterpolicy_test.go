@@ -37,7 +37,7 @@ func conditionsOfCluster(p *v1alpha2.ClusterNetworkPolicy) []metav1.Condition {
 // awaitReady waits until a policy of any kind is in force as it reads now, on all nodes.
 func awaitReady[P client.Object](t *testing.T, p P, list client.ObjectList, conditions func(P) []metav1.Condition) P {
 	t.Helper()
-	ctx := within(t, 30*time.Second, "policy "+p.GetName())
+	ctx := within(t, time.Minute, "policy "+p.GetName())
 	ready := func(now P) bool {
 		c := meta.FindStatusCondition(conditions(now), "Ready")
 		return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == now.GetGeneration() && now.GetGeneration() >= p.GetGeneration()

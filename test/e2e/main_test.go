@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/woven-cni/woven/test/e2e/framework"
 )
 
@@ -70,6 +72,15 @@ func within(t *testing.T, limit time.Duration, what string) context.Context {
 	return ctx
 }
 
+// background is within for what follows a test, when its own context has ended.
+func background(t *testing.T, limit time.Duration, what string) context.Context {
+	t.Helper()
+	limit = cluster.Patience(limit)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("%s took more than %s", what, limit))
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // must fails the test on an error.
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -95,6 +106,17 @@ const (
 	curlRefused  = "curl: (7)"
 	curlTimedOut = "curl: (28)"
 )
+
+// silence is how long one waits to find that nobody answers.
+const silence = 2 * time.Second
+
+// unserved checks that a pod gets nothing from an address, not even a connection.
+func unserved(t *testing.T, from *corev1.Pod, url string) {
+	t.Helper()
+	if out, err := cluster.FetchWithin(t.Context(), silence, from, url); !unreached(err) {
+		t.Errorf("%s got %q, %v from %s, want silence", from.Name, out, err, url)
+	}
+}
 
 // unreached says whether curl failed before it could speak to anybody.
 func unreached(err error) bool {

@@ -18,6 +18,9 @@ import (
 	"github.com/woven-cni/woven/test/e2e/framework"
 )
 
+// liar is the number of a fake node that no other test has.
+const liar = 1000
+
 // A Node whose kubelet reports addresses of others gets none of their packets: pods reach another node, the outside, a
 // Service and each other as before, and the Subnet in which it claims an address goes on to serve new pods, also after the
 // controller has started anew.
@@ -32,7 +35,7 @@ func TestNodeThatLiesAboutItsAddresses(t *testing.T) {
 	awaitBalanced(t, db, web.Spec.ClusterIP, 80, 1)
 
 	node := do[string](t)(cluster.NodeAddress(t.Context(), there))
-	thief := framework.FakeNode(0)
+	thief := framework.FakeNode(liar)
 	if strings.Contains(node, ":") {
 		thief.Status.Addresses[0].Address = "fd00:31::fa:1"
 	}
@@ -50,6 +53,9 @@ func TestNodeThatLiesAboutItsAddresses(t *testing.T) {
 				stopControllers(t)()
 				awaitWayTo(t, db, own)
 			}
+			// The controller has looked at all there is before it has an address for a pod.
+			late := framework.Server(strings.ReplaceAll(when, " ", "-"), framework.On(there))
+			ns.Start(late)
 			for _, refused := range []string{"8.8.8.8", victim.Status.PodIP, web.Spec.ClusterIP} {
 				if ways := waysTo(t, db, refused); len(ways) > 0 {
 					t.Errorf("packets to %s are sent to %v", refused, ways)
@@ -62,8 +68,6 @@ func TestNodeThatLiesAboutItsAddresses(t *testing.T) {
 			ns.FetchUntil(caller, url(web.Spec.ClusterIP, 80, "/hostname"), "victim")
 			ns.FetchUntil(caller, url(node, 10256, "/healthz"), "") // kube-proxy of the node
 			seenAsNodes(t, ns, caller)
-			late := framework.Server(strings.ReplaceAll(when, " ", "-"), framework.On(there))
-			ns.Start(late)
 			ns.FetchUntil(caller, url(late.Status.PodIP, framework.HTTPPort, "/hostname"), late.Name)
 			awaitCondition(t, &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: late.Annotations[v1.AnnotationLogicalSwitch]}}, ready)
 		})

@@ -12,11 +12,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/test/e2e/framework"
 )
 
 // portName is what a pod's switch port, interface and IP object are called.
 func portName(p *corev1.Pod) string { return p.Name + "." + p.Namespace }
+
+// awaitPort is a pod's switch port, of which this view of the database may not have heard yet.
+func awaitPort(t *testing.T, db *framework.Northbound, p *corev1.Pod) *nb.LogicalSwitchPort {
+	t.Helper()
+	var port *nb.LogicalSwitchPort
+	must(t, db.Await(within(t, 30*time.Second, "the switch port of "+p.Name), func() bool {
+		port = db.Port(portName(p))
+		return port != nil
+	}))
+	return port
+}
 
 // What a pod leaves in the cluster while it lives, and that all of it goes.
 func TestPodHasItsRecords(t *testing.T) {
@@ -45,10 +57,7 @@ func TestPodHasItsRecords(t *testing.T) {
 		}
 	})
 	t.Run("switch port", func(t *testing.T) {
-		port := db.Port(portName(p))
-		if port == nil {
-			t.Fatal("there is none")
-		}
+		port := awaitPort(t, db, p)
 		want := p.Annotations[v1.AnnotationMACAddress] + " " + strings.ReplaceAll(addresses(p), ",", " ")
 		if !slices.Equal(port.Addresses, []string{want}) || !slices.Equal(port.PortSecurity, []string{want}) {
 			t.Errorf("it has addresses %q and port security %q, want %q", port.Addresses, port.PortSecurity, want)
@@ -56,7 +65,7 @@ func TestPodHasItsRecords(t *testing.T) {
 	})
 	t.Run("IP object", func(t *testing.T) {
 		ns := ns.For(t)
-		ip := do[*v1.IP](t)(framework.AwaitOne(within(t, 10*time.Second, "writing the IP object"), cluster, &v1.IPList{},
+		ip := do[*v1.IP](t)(framework.AwaitOne(within(t, 30*time.Second, "writing the IP object"), cluster, &v1.IPList{},
 			client.ObjectKey{Name: portName(p)}, func(*v1.IP) bool { return true }))
 		want := v1.IPSpec{
 			PodName: p.Name, Namespace: ns.Name, Subnet: v1.DefaultSubnet, NodeName: here,
@@ -79,7 +88,7 @@ func TestPodHasItsRecords(t *testing.T) {
 	t.Run("all of it goes", func(t *testing.T) {
 		ns := ns.For(t)
 		ns.Stop(p)
-		ctx := within(t, 10*time.Second, "removing the pod's records")
+		ctx := within(t, 30*time.Second, "removing the pod's records")
 		must(t, db.Await(ctx, func() bool { return db.Port(portName(p)) == nil }))
 		_, err := framework.Await(ctx, cluster, &v1.IPList{}, func(ips []*v1.IP) bool { return len(ips) == 0 },
 			client.MatchingFields{"metadata.name": portName(p)})
@@ -111,5 +120,5 @@ func TestEndedPodFreesItsAddress(t *testing.T) {
 	ended := func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded }
 	_, err := framework.AwaitOne(within(t, time.Minute, "the job"), cluster, &corev1.PodList{}, client.ObjectKeyFromObject(p), ended)
 	must(t, err)
-	must(t, db.Await(within(t, 10*time.Second, "removing the switch port"), func() bool { return db.Port(portName(p)) == nil }))
+	must(t, db.Await(within(t, 30*time.Second, "removing the switch port"), func() bool { return db.Port(portName(p)) == nil }))
 }

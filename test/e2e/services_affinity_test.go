@@ -100,7 +100,7 @@ func TestUDPClientOpensSession(t *testing.T) {
 	ns.Start(caller, far)
 	awaitBalanced(t, db, sticky.Spec.ClusterIP, 81, 1)
 	ask := fmt.Sprintf("echo hostname | nc -u -w 1 -p 12345 %s 81", sticky.Spec.ClusterIP)
-	must(t, framework.Until(within(t, 10*time.Second, "an answer"), func(ctx context.Context) error {
+	must(t, framework.Until(within(t, 30*time.Second, "an answer"), func(ctx context.Context) error {
 		out, err := cluster.Exec(ctx, caller, "sh", "-c", ask)
 		if err == nil && strings.TrimSpace(out) != "far" {
 			err = fmt.Errorf("%q answers", out)

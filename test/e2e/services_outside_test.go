@@ -46,9 +46,7 @@ func TestServiceForTheOutside(t *testing.T) {
 		ns.FetchUntil(caller, url(address, 80, "/hostname"), "far")
 		sees(t, caller, address, 80, caller.Status.PodIP)
 	}
-	if out, err := cluster.Fetch(t.Context(), caller, url(proxied, 80, "/hostname")); err == nil {
-		t.Errorf("the address of a proxy is answered here, by %s", out)
-	}
+	unserved(t, caller, url(proxied, 80, "/hostname")) // the proxy's, which is not here
 }
 
 // At a port of a node with the policy Local are the pods of that node, and they see who calls.
@@ -72,9 +70,7 @@ func TestNodePortOfTheLocalPolicy(t *testing.T) {
 		})
 	}
 	for _, from := range []*corev1.Pod{caller, beside} {
-		if out, err := cluster.Fetch(t.Context(), from, url(without, port, "/hostname")); err == nil {
-			t.Errorf("%s is answered by %s at a node without pods of the Service", from.Name, out)
-		}
+		unserved(t, from, url(without, port, "/hostname"))
 	}
 	fetchFromHere(t, url(with, port, "/hostname"), "far")
 	fetchFromHere(t, url(with, port, "/clientip"), localAddress(t, with))
@@ -191,9 +187,7 @@ func TestHostPortsOfOneNumber(t *testing.T) {
 	ns.Start(caller, published("loopback", "127.0.0.1", corev1.ProtocolTCP, framework.HTTPPort),
 		published("tcp", address, corev1.ProtocolTCP, framework.HTTPPort), published("udp", address, corev1.ProtocolUDP, framework.UDPPort))
 	ns.FetchUntil(caller, url(address, port, "/hostname"), "tcp")
-	if got := do[[]string](t)(dial(t.Context(), caller, "udp", address, port, "hostname")); len(got) != 1 || got[0] != "udp" {
-		t.Errorf("by UDP %v answers", got)
-	}
+	hearsByUDP(t, caller, address, port, "udp")
 	fetchFromNode(t, there, url(address, port, "/hostname"), "tcp")
 	fetchFromNode(t, here, url(address, port, "/hostname"), "tcp")
 	fetchFromNode(t, there, url("127.0.0.1", port, "/hostname")+" --interface "+address, "loopback")

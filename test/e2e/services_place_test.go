@@ -79,9 +79,7 @@ func TestServiceOfItsNode(t *testing.T) {
 	awaitPlaced(t, db, local, "node_"+there, 1)
 	hears(t, callerThere, local, far)
 	hears(t, callerHere, local, near)
-	if got := do[[]string](t)(dial(t.Context(), callerThere, "udp", local.Spec.ClusterIP, 81, "hostname")); !slices.Equal(got, []string{"far"}) {
-		t.Errorf("by UDP %v answers", got)
-	}
+	hearsByUDP(t, callerThere, local.Spec.ClusterIP, 81, "far")
 	ns.Stop(near)
 	awaitPlaced(t, db, local, "node_"+here, -1)
 	hears(t, callerHere, local)
@@ -163,11 +161,11 @@ func TestPlacedServiceIsReplaced(t *testing.T) {
 	must(t, control(t.Context(), "debug/pause"))
 	t.Cleanup(func() { _ = control(context.Background(), "debug/resume") })
 	variables := func(some bool) {
-		must(t, db.Await(within(t, 10*time.Second, "the variables"), func() bool {
+		must(t, db.Await(within(t, 30*time.Second, "the variables"), func() bool {
 			rows, err := framework.Rows(db, func(v *nb.ChassisTemplateVar) bool { return v.Chassis == here && len(v.Variables) > 0 })
 			return err == nil && (len(rows) > 0) == some
 		}))
-		must(t, second(cluster.NBCtl(within(t, 10*time.Second, "northd"), "--wait=sb", "sync")))
+		must(t, second(cluster.NBCtl(within(t, 30*time.Second, "northd"), "--wait=sb", "sync")))
 	}
 	must(t, cluster.Delete(t.Context(), former))
 	variables(false)
@@ -202,13 +200,14 @@ func TestEndpointsCostOneChange(t *testing.T) {
 	awaitBalanced(t, db, plain.Spec.ClusterIP, 80, 1)
 	awaitPlaced(t, db, local, "node_"+here, 1)
 	// A change of variables is a recompute: those of this test are to be everywhere, and those of others gone.
-	must(t, db.Await(within(t, 30*time.Second, "settled variables"), func() bool {
+	awaitFormerTests(t, db, ns)
+	must(t, db.Await(within(t, time.Minute, "settled variables"), func() bool {
 		rows, err := framework.Rows(db, func(v *nb.ChassisTemplateVar) bool { return len(v.Variables) == 1 })
 		return err == nil && len(rows) == len(cluster.Nodes)
 	}))
 	writes := len(db.Writes())
 	const events = 5
-	checkRecomputes(t, db, "endpoints", 0, func() {
+	checkRecomputes(t, ns, db, "endpoints", 0, func() {
 		for i := range events {
 			for _, s := range []*corev1.Service{plain, local} {
 				slices[s].Endpoints = append(slices[s].Endpoints, discoveryv1.Endpoint{
@@ -263,5 +262,5 @@ func TestServiceDrainsTerminatingPods(t *testing.T) {
 		return err
 	}))
 	hears(t, caller, web, next)
-	must(t, cluster.Delete(t.Context(), leaving, client.GracePeriodSeconds(0)))
+	end(t, leaving) // it would go on for its grace period
 }

@@ -40,7 +40,7 @@ type condition struct {
 func awaitCondition(t *testing.T, s *v1.Subnet, want condition) *v1.Subnet {
 	t.Helper()
 	var last *v1.Condition
-	got, err := framework.AwaitOne(within(t, 30*time.Second, fmt.Sprintf("condition %v of subnet %s", want, s.Name)), cluster,
+	got, err := framework.AwaitOne(within(t, time.Minute, fmt.Sprintf("condition %v of subnet %s", want, s.Name)), cluster,
 		&v1.SubnetList{}, client.ObjectKey{Name: s.Name}, func(s *v1.Subnet) bool {
 			last = v1.FindCondition(s.Status.Conditions, want.kind)
 			return last != nil && last.Status == want.status && (want.reason == "" || last.Reason == want.reason) &&
@@ -117,7 +117,7 @@ func TestSubnetCountsItsAddresses(t *testing.T) {
 	}
 	await := func(using int) {
 		t.Helper()
-		got, err := framework.AwaitOne(within(t, 15*time.Second, fmt.Sprintf("counting %d addresses", using)), cluster, &v1.SubnetList{},
+		got, err := framework.AwaitOne(within(t, 30*time.Second, fmt.Sprintf("counting %d addresses", using)), cluster, &v1.SubnetList{},
 			client.ObjectKey{Name: s.Name}, counts(using))
 		if err != nil {
 			var now v1.Subnet
@@ -253,7 +253,7 @@ func TestSubnetTellsWhatIsNotImplemented(t *testing.T) {
 	}
 	awaitCondition(t, s, ready) // and the rest of it works
 	must(t, cluster.Patch(t.Context(), got, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"private":false,"enableDHCP":false}}`))))
-	_, err := framework.AwaitOne(within(t, 15*time.Second, "taking the condition away"), cluster, &v1.SubnetList{}, client.ObjectKey{Name: s.Name},
+	_, err := framework.AwaitOne(within(t, 30*time.Second, "taking the condition away"), cluster, &v1.SubnetList{}, client.ObjectKey{Name: s.Name},
 		func(s *v1.Subnet) bool { return v1.FindCondition(s.Status.Conditions, v1.ConditionImplemented) == nil })
 	must(t, err)
 }
@@ -269,7 +269,7 @@ func TestSubnetGoes(t *testing.T) {
 	inside(t, "10.200.9.0/24", p)
 	ns.Stop(p)
 	must(t, cluster.Delete(t.Context(), s))
-	must(t, db.Await(within(t, 15*time.Second, "removing the switch and the router port"), func() bool {
+	must(t, db.Await(within(t, 30*time.Second, "removing the switch and the router port"), func() bool {
 		switches, err := framework.Rows(db, func(ls *nb.LogicalSwitch) bool { return ls.Name == s.Name })
 		ports, err2 := framework.Rows(db, func(rp *nb.LogicalRouterPort) bool { return rp.Name == v1.DefaultVpc+"-"+s.Name })
 		return err == nil && err2 == nil && len(switches) == 0 && len(ports) == 0
@@ -352,16 +352,12 @@ func TestVpcsAreApart(t *testing.T) {
 	stranger := framework.Server("stranger", framework.On(here), framework.Annotated(map[string]string{v1.AnnotationIPAddress: "10.200.13.200"}))
 	open.Start(stranger)
 	for _, target := range []string{served(stranger, "/hostname"), url(do[string](t)(cluster.NodeAddress(t.Context(), here)), 10250, "/")} {
-		if out, err := cluster.Fetch(t.Context(), near, target); !unreached(err) {
-			t.Errorf("the pod in another vpc got %q, %v from %s, want silence", out, err, target)
-		}
+		unserved(t, near, target)
 	}
 	for _, inner := range []*corev1.Pod{near, far} {
-		if out, err := cluster.Fetch(t.Context(), stranger, served(inner, "/hostname")); !unreached(err) {
-			t.Errorf("%s in another vpc was reached at %s: %q, %v", inner.Name, inner.Status.PodIP, out, err)
-		}
+		unserved(t, stranger, served(inner, "/hostname"))
 	}
-	got, err := framework.AwaitOne(within(t, 15*time.Second, "the vpc's status"), cluster, &v1.VpcList{}, client.ObjectKey{Name: vpc.Name},
+	got, err := framework.AwaitOne(within(t, 30*time.Second, "the vpc's status"), cluster, &v1.VpcList{}, client.ObjectKey{Name: vpc.Name},
 		func(v *v1.Vpc) bool { return slices.Contains(v.Status.Subnets, private.Name) })
 	must(t, err)
 	if got.Status.Router != vpc.Name || got.Status.Default {

@@ -126,7 +126,7 @@ func (n *Namespace) TryAdd(obj client.Object) error {
 	return nil
 }
 
-// Start creates pods and waits until all of them are ready. Afterwards they are as the API server has them.
+// Start creates pods and waits until all of them are ready, and servers listen. Afterwards they are as the API server has them.
 func (n *Namespace) Start(pods ...*corev1.Pod) {
 	n.t.Helper()
 	for _, p := range pods {
@@ -140,7 +140,7 @@ func (n *Namespace) Start(pods ...*corev1.Pod) {
 // podTime bounds how long a pod may take to start in a healthy cluster of a busy machine.
 const podTime = 90 * time.Second
 
-// AwaitReady waits until a pod is ready.
+// AwaitReady waits until a pod is ready, and listens if it is a server: to be ready is only to have a process that runs.
 func (n *Namespace) AwaitReady(p *corev1.Pod) {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(n.t.Context(), n.Patience(podTime))
@@ -150,6 +150,9 @@ func (n *Namespace) AwaitReady(p *corev1.Pod) {
 		n.t.Fatalf("awaiting pod %s: %v", p.Name, err)
 	}
 	found.DeepCopyInto(p)
+	if err := n.awaitListening(ctx, p); err != nil {
+		n.t.Fatalf("awaiting the server of pod %s: %v", p.Name, err)
+	}
 }
 
 // Stop deletes pods and waits until they are gone.
@@ -194,10 +197,18 @@ func (n *Namespace) AwaitEvent(ctx context.Context, object, reason string) (stri
 	return events[slices.IndexFunc(events, matches)].Message, nil
 }
 
-// Fetch gets a URL from within a pod, with curl. Each try is over in two seconds, if the cluster is not slow.
+// fetchTime is how long an answer may take on a busy machine. TCP sends its first packet three times in it.
+const fetchTime = 5 * time.Second
+
+// Fetch gets a URL from within a pod, with curl, which gives up in time.
 func (c *Cluster) Fetch(ctx context.Context, from *corev1.Pod, url string) (string, error) {
-	limit := fmt.Sprintf("%.0f", c.Patience(2*time.Second).Seconds())
-	return c.Exec(ctx, from, "curl", "-sSgf", "--connect-timeout", limit, "--max-time", limit, url)
+	return c.FetchWithin(ctx, fetchTime, from, url)
+}
+
+// FetchWithin is Fetch with a limit, in whole seconds, of a cluster that is not slow.
+func (c *Cluster) FetchWithin(ctx context.Context, limit time.Duration, from *corev1.Pod, url string) (string, error) {
+	seconds := fmt.Sprintf("%.0f", c.Patience(limit).Seconds())
+	return c.Exec(ctx, from, "curl", "-sSgf", "--connect-timeout", seconds, "--max-time", seconds, url)
 }
 
 // FetchUntil gets a URL from within a pod, again and again until it is served as want says; "" is any way.

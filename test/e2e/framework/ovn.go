@@ -3,6 +3,7 @@ package framework
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -45,32 +46,37 @@ func (c *Cluster) PodOf(ctx context.Context, comp Component, node string) (*core
 	return nil, fmt.Errorf("no pod of %s on node %q", comp, node)
 }
 
-// Leader is the controller's pod that leads.
+// Leader is the controller's pod that leads, or is about to when the last leader has just ended.
 func (c *Cluster) Leader(ctx context.Context) (*corev1.Pod, error) {
-	pods, err := c.Pods(ctx, System, "app", string(Controller))
-	if err != nil {
-		return nil, err
-	}
-	var lease coordinationv1.Lease
-	if err := c.Get(ctx, client.ObjectKey{Namespace: System, Name: string(Controller)}, &lease); err != nil {
-		return nil, fmt.Errorf("reading the controller's lease: %w", err)
-	}
-	for i := range pods {
-		if holds(&lease, &pods[i]) {
-			return &pods[i], nil
+	var leader *corev1.Pod
+	var failure error
+	key := client.ObjectKey{Namespace: System, Name: string(Controller)}
+	_, err := AwaitOne(ctx, c, &coordinationv1.LeaseList{}, key, func(lease *coordinationv1.Lease) bool {
+		var pods []corev1.Pod
+		if pods, failure = c.Pods(ctx, System, "app", string(Controller)); failure != nil {
+			return true
 		}
+		i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return holds(lease, &p) })
+		if i >= 0 {
+			leader = &pods[i]
+		}
+		return i >= 0
+	})
+	if err = errors.Join(err, failure); err != nil {
+		return nil, fmt.Errorf("awaiting the controller that leads: %w", err)
 	}
-	return nil, fmt.Errorf("no pod of the controller holds its lease")
+	return leader, nil
 }
 
-// holds says whether a lease is held by a pod: an identity begins with the name of the pod or, on the host's network,
-// of the node.
+// holds says whether a lease is held by the process that runs in a pod now: an identity begins with the name of the pod or, on
+// the host's network, of the node, and what ran in the pod before has held the lease by the same name.
 func holds(lease *coordinationv1.Lease, pod *corev1.Pod) bool {
-	if lease.Spec.HolderIdentity == nil || pod.DeletionTimestamp != nil {
+	if lease.Spec.HolderIdentity == nil || lease.Spec.RenewTime == nil || !Ready(pod) {
 		return false
 	}
+	running := pod.Status.ContainerStatuses[0].State.Running
 	name, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
-	return name == pod.Name || name == pod.Spec.NodeName
+	return (name == pod.Name || name == pod.Spec.NodeName) && running != nil && lease.Spec.RenewTime.After(running.StartedAt.Time)
 }
 
 // NBCtl runs ovn-nbctl: the hand that edits rows behind Woven's back. The member that it asks need not lead.

@@ -1,8 +1,13 @@
 package framework
 
 import (
+	"context"
+	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +39,41 @@ func Server(name string, opts ...PodOption) *corev1.Pod {
 			{Name: "udp", ContainerPort: UDPPort, Protocol: corev1.ProtocolUDP},
 		},
 	}, opts)
+}
+
+// The ports that a server's command line names.
+var (
+	httpFlag = regexp.MustCompile(`--http-port=(\d+)`)
+	udpFlag  = regexp.MustCompile(`--udp-port=(\d+)`)
+)
+
+// awaitListening waits until a Server takes calls. It is asked inside, where no network is in the way.
+func (c *Cluster) awaitListening(ctx context.Context, p *corev1.Pod) error {
+	script := listening(&p.Spec.Containers[0])
+	if script == "" {
+		return nil
+	}
+	return Until(ctx, func(ctx context.Context) error {
+		_, err := c.Exec(ctx, p, "sh", "-c", script)
+		return err
+	})
+}
+
+// listening is a script that succeeds if a container's server listens; empty if it has none.
+func listening(c *corev1.Container) string {
+	command := strings.Join(slices.Concat(c.Command, c.Args), " ")
+	http := httpFlag.FindStringSubmatch(command)
+	if http == nil {
+		return ""
+	}
+	script := "curl -sS -o /dev/null http://localhost:" + http[1] + "/hostname"
+	if udp := udpFlag.FindStringSubmatch(command); udp != nil {
+		port, err := strconv.ParseUint(udp[1], 10, 16)
+		if err == nil {
+			script += fmt.Sprintf(" && cat /proc/net/udp /proc/net/udp6 2>/dev/null | grep -q ':%04X '", port)
+		}
+	}
+	return script
 }
 
 // Idle is a pod that does nothing, for the price of nothing.

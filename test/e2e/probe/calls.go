@@ -12,14 +12,19 @@ import (
 	"time"
 )
 
-// answering is how long an answer to a call may take.
-const answering = time.Second
+// How long an answer to a call may take: where each that is missing is a failure, as long as a busy machine may keep a process
+// waiting; else as long as one waits to learn that answers have ended.
+const (
+	countedAnswer = 3 * time.Second
+	watchedAnswer = time.Second
+)
 
 // calls sends numbered messages at a steady pace, each from a socket of its own: for those on the way, each is the first
 // packet of a connection.
 type calls struct {
 	Address string
 	Every   time.Duration
+	Limit   time.Duration // of an answer
 	book    book
 }
 
@@ -44,7 +49,7 @@ func (c calls) run(ctx context.Context) (outcome, error) {
 		number := uint64(sent)
 		open.Go(func() {
 			began := time.Now()
-			c.book.answered(number, began, call(c.Address, number))
+			c.book.answered(number, began, call(c.Address, number, c.Limit))
 		})
 		sent++
 	}
@@ -53,14 +58,14 @@ func (c calls) run(ctx context.Context) (outcome, error) {
 }
 
 // call sends one number and says whether it came back. Whatever goes wrong is a loss, which the count shows.
-func call(address string, number uint64) bool {
+func call(address string, number uint64, limit time.Duration) bool {
 	conn, err := net.Dial("udp", address)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
 	message := binary.BigEndian.AppendUint64(nil, number)
-	if _, err := conn.Write(message); err != nil || conn.SetReadDeadline(time.Now().Add(answering)) != nil {
+	if _, err := conn.Write(message); err != nil || conn.SetReadDeadline(time.Now().Add(limit)) != nil {
 		return false
 	}
 	_, err = io.ReadFull(conn, message)

@@ -50,14 +50,14 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return fmt.Errorf("reading the interval: %w", err)
 		}
-		c := calls{Address: args[1], Every: every, book: newLedger()}
+		c := calls{Address: args[1], Every: every, Limit: countedAnswer, book: newLedger()}
 		return report(ctx, args[1], c.run)
 	case len(args) == 3 && args[0] == "watch":
 		every, err := time.ParseDuration(args[2])
 		if err != nil {
 			return fmt.Errorf("reading the interval: %w", err)
 		}
-		c := calls{Address: args[1], Every: every, book: &watcher{out: json.NewEncoder(os.Stdout)}}
+		c := calls{Address: args[1], Every: every, Limit: watchedAnswer, book: &watcher{out: json.NewEncoder(os.Stdout)}}
 		return report(ctx, args[1], c.run)
 	case len(args) == 3 && args[0] == "size":
 		size, err := strconv.Atoi(args[2])
