@@ -18,18 +18,23 @@ import (
 )
 
 // dump writes the wanted rows for people: a line with the table, the name and the set that keeps the row, then a line a
-// column that is not empty. Rows are sorted by name, so that the order in which a feature adds them does not show.
+// column that is not empty; then the rows of others that these need, with the members that they need there. Rows are sorted by
+// name, so that the order in which a feature adds them does not show.
 func dump(t *testing.T, want ovs.Desired) string {
 	t.Helper()
 	tables, oldest := tableNames(t), oldestSchema(t)
 	rows := slices.Clone(want.Rows)
 	slices.SortFunc(rows, func(a, b ovs.Row) int { return strings.Compare(string(a.Sym), string(b.Sym)) })
+	tableOf := func(sym ovs.Sym, model ovs.Model) string {
+		table, ok := tables[reflect.TypeOf(model).Elem()]
+		if !ok {
+			t.Fatalf("%s is a %T, which is no table of the northbound database", sym, model)
+		}
+		return table
+	}
 	var b strings.Builder
 	for _, row := range rows {
-		table, ok := tables[reflect.TypeOf(row.Model).Elem()]
-		if !ok {
-			t.Fatalf("%s is a %T, which is no table of the northbound database", row.Sym, row.Model)
-		}
+		table := tableOf(row.Sym, row.Model)
 		fmt.Fprintf(&b, "%s %s", table, row.Sym)
 		if row.In != (ovs.Column{}) {
 			fmt.Fprintf(&b, " in %s.%s", row.In.Of, row.In.Column)
@@ -42,6 +47,15 @@ func dump(t *testing.T, want ovs.Desired) string {
 		}
 		for _, m := range row.Also {
 			fmt.Fprintf(&b, "  also %s\n", member(row.Sym, m))
+		}
+	}
+	needs := slices.Clone(want.Needs)
+	slices.SortFunc(needs, func(a, b ovs.Need) int { return strings.Compare(string(a.Sym), string(b.Sym)) })
+	for _, need := range needs {
+		fmt.Fprintf(&b, "needs %s %s\n", tableOf(need.Sym, need.Model), need.Sym)
+		dumpColumns(&b, reflect.ValueOf(need.Model).Elem())
+		for _, m := range slices.Sorted(slices.Values(need.Members)) {
+			fmt.Fprintf(&b, "  with %s in %s\n", m, need.Set.Column)
 		}
 	}
 	return b.String()
