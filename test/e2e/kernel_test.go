@@ -295,28 +295,27 @@ func (b *kernelBed) queues(t *testing.T) {
 }
 
 // exited has a process end as it does when its pod is deleted, but not its pod.
-func exited(comp framework.Component, node, container string) blow {
+func exited(comp framework.Component, node, container string, outage time.Duration) blow {
 	return blow{name: container + " told to exit", strike: func(ctx context.Context) (framework.Recovered, error) {
 		return cluster.Strike(ctx, comp, node, container, "ovs-appctl", "-t", container, "exit")
-	}}
+	}, outage: outage}
 }
 
 // The kernel goes on switching while the programs that taught it are away, and those that come back take nothing away
 // before they know better.
 func (b *kernelBed) heals(t *testing.T) {
 	const every = 2 * pace // an emulated machine is busy with less
-	const tenth = int(100 * time.Millisecond / every)
+	const tenth = 100 * time.Millisecond
 	for _, blow := range []struct {
 		blow
-		most  int  // packets that a stream may lose
 		fresh bool // a new pod shows that all is well again
 	}{
-		{killed(framework.Daemon, b.node, "woven-daemon", true), 0, true},
-		{deleted(framework.Daemon, b.node, true), 0, false},
-		{killed(framework.Switch, b.node, "ovn-controller", false), tenth, false},
-		{exited(framework.Switch, b.node, "ovs-vswitchd"), tenth, false},
-		{killed(framework.Switch, b.node, "ovs-vswitchd", false), tenth, false},
-		{deleted(framework.Switch, b.node, false), tenth, true},
+		{killed(framework.Daemon, b.node, "woven-daemon", 0), true},
+		{deleted(framework.Daemon, b.node, 0), false},
+		{killed(framework.Switch, b.node, "ovn-controller", tenth), false},
+		{exited(framework.Switch, b.node, "ovs-vswitchd", tenth), false},
+		{killed(framework.Switch, b.node, "ovs-vswitchd", tenth), false},
+		{deleted(framework.Switch, b.node, tenth), true},
 	} {
 		t.Run(blow.name, func(t *testing.T) {
 			ns := b.ns.For(t)
@@ -331,8 +330,8 @@ func (b *kernelBed) heals(t *testing.T) {
 				if r.Broken != "" {
 					t.Errorf("the connection broke: %s", r.Broken)
 				}
-				if r.Lost() > blow.most {
-					t.Errorf("lost %d of %d packets, and %d are too many", r.Lost(), r.Sent, blow.most+1)
+				if outage := time.Duration(r.Lost()) * every; outage > blow.outage {
+					t.Errorf("lost %d of %d packets, for about %s, and %s is the most", r.Lost(), r.Sent, outage, blow.outage)
 				}
 			}
 			if blow.fresh {

@@ -19,20 +19,24 @@ const pace = 10 * time.Millisecond
 type blow struct {
 	name   string
 	strike func(context.Context) (framework.Recovered, error)
-	// harmless blows cost existing traffic not one packet.
-	harmless bool
+	// outage bounds how long existing traffic may go without answers: 0 is not one packet lost.
+	outage time.Duration
 }
 
-func killed(comp framework.Component, node, container string, harmless bool) blow {
+// restarting is what the userspace datapath may be away for: it begins with empty tables, and ovn-controller comes back to it in 1 to 8 s.
+// Measured were 2 to 3 s.
+const restarting = 20 * time.Second
+
+func killed(comp framework.Component, node, container string, outage time.Duration) blow {
 	return blow{container + " killed", func(ctx context.Context) (framework.Recovered, error) {
 		return cluster.KillProcess(ctx, comp, node, container)
-	}, harmless}
+	}, outage}
 }
 
-func deleted(comp framework.Component, node string, harmless bool) blow {
+func deleted(comp framework.Component, node string, outage time.Duration) blow {
 	return blow{"pod of " + string(comp) + " deleted", func(ctx context.Context) (framework.Recovered, error) {
 		return cluster.DeletePod(ctx, comp, node)
-	}, harmless}
+	}, outage}
 }
 
 func onLeader(name string, strike func(context.Context, *corev1.Pod) (framework.Recovered, error)) blow {
@@ -42,27 +46,27 @@ func onLeader(name string, strike func(context.Context, *corev1.Pod) (framework.
 			return nil, err
 		}
 		return strike(ctx, leader)
-	}, true}
+	}, 0}
 }
 
 func blows() []blow {
 	return []blow{
-		killed(framework.Daemon, here, "woven-daemon", true),
-		deleted(framework.Daemon, here, true),
+		killed(framework.Daemon, here, "woven-daemon", 0),
+		deleted(framework.Daemon, here, 0),
 		onLeader("leading controller killed", func(ctx context.Context, p *corev1.Pod) (framework.Recovered, error) {
 			return cluster.KillContainer(ctx, p, string(framework.Controller))
 		}),
 		onLeader("pod of the leading controller deleted", func(ctx context.Context, p *corev1.Pod) (framework.Recovered, error) {
 			return cluster.Replace(ctx, framework.Controller, p)
 		}),
-		killed(framework.Central, "", "northd", true),
-		killed(framework.Central, "", "nb-ovsdb", true),
-		killed(framework.Central, "", "sb-ovsdb", true),
-		deleted(framework.Central, "", true),
-		killed(framework.Switch, here, "ovn-controller", false),
-		killed(framework.Switch, here, "ovsdb-server", false),
-		killed(framework.Switch, here, "ovs-vswitchd", false),
-		deleted(framework.Switch, here, false),
+		killed(framework.Central, "", "northd", 0),
+		killed(framework.Central, "", "nb-ovsdb", 0),
+		killed(framework.Central, "", "sb-ovsdb", 0),
+		deleted(framework.Central, "", 0),
+		killed(framework.Switch, here, "ovn-controller", 0),
+		killed(framework.Switch, here, "ovsdb-server", 0),
+		killed(framework.Switch, here, "ovs-vswitchd", restarting),
+		deleted(framework.Switch, here, restarting),
 	}
 }
 
@@ -78,13 +82,16 @@ func TestHeals(t *testing.T) {
 			}
 			recovered := do[framework.Recovered](t)(b.strike(within(t, time.Minute, "the blow")))
 			must(t, recovered(within(t, 2*time.Minute, "the recovery")))
+			// To have restarted is not to have all flows again: the streams go on until the ways they take are open.
+			ns.FetchUntil(caller, served(near, "/hostname"), "near")
+			ns.FetchUntil(caller, served(far, "/hostname"), "far")
 			for _, s := range streams {
 				r := s.Stop()
 				if r.Broken != "" {
 					t.Errorf("the connection broke: %s", r.Broken)
 				}
-				if b.harmless && r.Lost() > 0 {
-					t.Errorf("lost %d of %d packets", r.Lost(), r.Sent)
+				if outage := time.Duration(r.Lost()) * pace; outage > b.outage {
+					t.Errorf("lost %d of %d packets, for about %s, and %s is the most", r.Lost(), r.Sent, outage, b.outage)
 				}
 			}
 			fresh := framework.Server("fresh", framework.On(here))

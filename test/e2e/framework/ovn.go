@@ -88,6 +88,34 @@ func (c *Cluster) NBCtl(ctx context.Context, args ...string) (string, error) {
 	return c.ExecIn(ctx, pod, "nb-ovsdb", append([]string{"ovn-nbctl", "--timeout=30", "--no-leader-only"}, args...)...)
 }
 
+// NBCtlUntil runs ovn-nbctl and then waits for a row, as wait-until of ovn-nbctl describes it. It tells how long that took by the clock of
+// the database's container, for on a busy machine the way there takes longer.
+func (c *Cluster) NBCtlUntil(ctx context.Context, edit []string, row ...string) (time.Duration, error) {
+	pod, err := c.PodOf(ctx, Central, "")
+	if err != nil {
+		return 0, err
+	}
+	script := nbctl(edit...) + ` && began=$(date +%s%N) && ` + nbctl(append([]string{"wait-until"}, row...)...) + ` && echo $(($(date +%s%N) - began))`
+	out, err := c.ExecIn(ctx, pod, "nb-ovsdb", "sh", "-c", script)
+	if err != nil {
+		return 0, err
+	}
+	ns, err := strconv.ParseInt(out, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("reading how long it took: %w", err)
+	}
+	return time.Duration(ns), nil
+}
+
+// nbctl is a command of ovn-nbctl for a shell.
+func nbctl(args ...string) string {
+	command := "ovn-nbctl --timeout=30 --no-leader-only"
+	for _, arg := range args {
+		command += " '" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+	}
+	return command
+}
+
 // Members are the pods of ovn-central.
 func (c *Cluster) Members(ctx context.Context) ([]corev1.Pod, error) {
 	return c.Pods(ctx, System, "app", string(Central))
