@@ -243,10 +243,10 @@ func removeTaps() {
 	}
 }
 
-// Eventually fails the test unless a condition comes true soon.
+// Eventually fails the test unless a condition comes true, also on a machine that keeps processes waiting.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never came true: %s", what)
