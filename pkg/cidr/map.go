@@ -14,10 +14,12 @@ import (
 	"github.com/woven-cni/woven/pkg/spec"
 )
 
-// exactIndex finds the Subnets of a Vpc that ask for a range or have it, withinIndex those with a range within one.
+// exactIndex finds the Subnets of a Vpc that ask for a range or have it, withinIndex those with a range within one,
+// vpcIndex all of a Vpc.
 const (
 	exactIndex  = "cidr"
 	withinIndex = "cidr-within"
+	vpcIndex    = "vpc"
 )
 
 // Map finds Subnets by range.
@@ -45,6 +47,7 @@ func newMap(env *reconcile.Env) *Map {
 			return out
 		})
 	}
+	env.Index(&v1.Subnet{}, vpcIndex, func(obj client.Object) []string { return []string{m.Vpc(obj.(*v1.Subnet))} })
 	return m
 }
 
@@ -96,6 +99,19 @@ func (m *Map) Vpc(s *v1.Subnet) string {
 		return m.defaultVpc
 	}
 	return s.Spec.Vpc
+}
+
+// In are the Subnets of a Vpc. They are the cache's own: read them only.
+func (m *Map) In(ctx context.Context, vpc string) ([]*v1.Subnet, error) {
+	var list v1.SubnetList
+	if err := m.reader.List(ctx, &list, client.MatchingFields{vpcIndex: vpc}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing the subnets of vpc %s: %w", vpc, err)
+	}
+	out := make([]*v1.Subnet, len(list.Items))
+	for i := range list.Items {
+		out[i] = &list.Items[i]
+	}
+	return out, nil
 }
 
 // Default are the Subnets of the default Vpc that ask for an address of p, or have it. They are the cache's own: read them only.

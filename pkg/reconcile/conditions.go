@@ -1,7 +1,7 @@
 package reconcile
 
 import (
-	"strings"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,7 +12,7 @@ import (
 // SetConditions writes the outcome into an object's conditions and says whether that changed any.
 //
 // Validated speaks of the spec, Programmed of OVN, Ready of both; Implemented is only there while the spec asks for
-// something that a later version will do.
+// something that a later version will do, and Effective while a part of it has no effect.
 func SetConditions(conditions *[]v1.Condition, generation int64, out Outcome) bool {
 	now := time.Now()
 	changed := false
@@ -20,7 +20,9 @@ func SetConditions(conditions *[]v1.Condition, generation int64, out Outcome) bo
 		c.ObservedGeneration = generation
 		changed = v1.SetCondition(conditions, c, now) || changed
 	}
-	return setImplemented(conditions, generation, out) || changed
+	later, idle := out.Problems.notImplemented()
+	changed = setAdvice(conditions, generation, v1.ConditionImplemented, later) || changed
+	return setAdvice(conditions, generation, v1.ConditionEffective, idle) || changed
 }
 
 func validated(out Outcome) v1.Condition {
@@ -60,26 +62,14 @@ func ready(out Outcome) v1.Condition {
 	return c
 }
 
-// setImplemented names the fields that are accepted and not acted on yet, and takes the condition away with the last.
-func setImplemented(conditions *[]v1.Condition, generation int64, out Outcome) bool {
-	later := out.Problems.Advisory()
-	if len(later) == 0 {
+// setAdvice names what is accepted and changes nothing in a condition of its own, which it takes away with the last.
+func setAdvice(conditions *[]v1.Condition, generation int64, kind v1.ConditionType, advice Problems) bool {
+	if len(advice) == 0 {
 		before := len(*conditions)
-		kept := (*conditions)[:0:0]
-		for _, c := range *conditions {
-			if c.Type != v1.ConditionImplemented {
-				kept = append(kept, c)
-			}
-		}
-		*conditions = kept
-		return len(kept) != before
-	}
-	fields := make([]string, len(later))
-	for i, p := range later {
-		fields[i] = p.String()
+		*conditions = slices.DeleteFunc(slices.Clone(*conditions), func(c v1.Condition) bool { return c.Type == kind })
+		return len(*conditions) != before
 	}
 	return v1.SetCondition(conditions, v1.Condition{
-		Type: v1.ConditionImplemented, Status: metav1.ConditionFalse, Reason: v1.ReasonNotImplemented,
-		Message: strings.Join(fields, "; "), ObservedGeneration: generation,
+		Type: kind, Status: metav1.ConditionFalse, Reason: advice[0].Reason, Message: advice.String(), ObservedGeneration: generation,
 	}, time.Now())
 }

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,4 +21,15 @@ func Note(text string) string {
 		end--
 	}
 	return text[:end] + more
+}
+
+// fewest is how many of a list of names a text has.
+const fewest = 5
+
+// Few is a list of names, or the first of them and how many more there are.
+func Few(names []string) string {
+	if more := len(names) - fewest; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:fewest], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }

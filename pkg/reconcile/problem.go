@@ -3,6 +3,8 @@ package reconcile
 import (
 	"fmt"
 	"strings"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 )
 
 // Problem is something in an object's spec that its author has to mend. It is not an error: nothing is retried until
@@ -44,6 +46,18 @@ func (ps Problems) Blocking() Problems { return ps.only(false) }
 
 // Advisory returns the problems that are only shown.
 func (ps Problems) Advisory() Problems { return ps.only(true) }
+
+// notImplemented sorts the advisory problems: fields that a later version acts on, and those that have no effect as things are.
+func (ps Problems) notImplemented() (later, idle Problems) {
+	for _, p := range ps.Advisory() {
+		if p.Reason == v1.ReasonNotImplemented {
+			later = append(later, p)
+		} else {
+			idle = append(idle, p)
+		}
+	}
+	return later, idle
+}
 
 func (ps Problems) only(advisory bool) Problems {
 	var out Problems

@@ -90,7 +90,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		Watches: []reconcile.Watch{
 			{Kind: &discoveryv1.EndpointSlice{}, Map: serviceOf},
 			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{topologyChanged}},
-			{Kind: &v1.Vpc{}, Map: f.naming, When: []predicate.Predicate{vpcCameOrWent}},
+			{Kind: &v1.Vpc{}, Map: f.naming, When: []predicate.Predicate{reconcile.CameOrWent}},
 		},
 		Sources: []source.Source{&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses}},
 		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
@@ -119,9 +119,6 @@ func (f *feature) naming(ctx context.Context, vpc client.Object) []ctrl.Request 
 	}
 	return out
 }
-
-// vpcCameOrWent drops what a Vpc says besides being there.
-var vpcCameOrWent = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
 
 // report tells the Service's author what keeps it from being reached. A Service has no condition of ours.
 func (f *feature) report(_ context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {

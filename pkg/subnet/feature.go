@@ -44,7 +44,7 @@ const workers = 256
 func New(env *reconcile.Env) reconcile.Feature[Input] {
 	f := &feature{
 		client: env.Client, pools: pool.PoolsOf(env), config: reconcile.Setting[Settings](env), defaults: reconcile.Setting[spec.Defaults](env),
-		subnets: cidr.MapOf(env), addresses: nodeaddr.JudgeOf(env), ranges: newRanges(),
+		subnets: cidr.MapOf(env), addresses: nodeaddr.JudgeOf(env), chooser: pool.ChooserOf(env), ranges: newRanges(),
 	}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
@@ -53,6 +53,8 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		Watches: []reconcile.Watch{
 			{Kind: &corev1.Node{}, Map: f.whenNode, When: []predicate.Predicate{nodeaddr.ReportsOthers}},
 			{Kind: &discoveryv1.EndpointSlice{}, Map: f.whenAPIServer},
+			f.chooser.SubnetsNaming(),
+			{Kind: &v1.Vpc{}, Map: f.whenVpc, When: []predicate.Predicate{vpcGoesOn}},
 		},
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: f.pools.Changed(), Enqueue: reconcile.QueueAfter(statusDelay)},
@@ -89,9 +91,31 @@ type feature struct {
 	// subnets finds Subnets by their ranges; addresses knows those of nodes and of the API server.
 	subnets   *cidr.Map
 	addresses *nodeaddr.Judge
-	ranges    *ranges
+	// chooser knows which Subnets name a Namespace.
+	chooser *pool.Chooser
+	ranges  *ranges
 	// accepted is, by name, what is in force of each Subnet that this process has looked at.
 	accepted sync.Map
+}
+
+// vpcGoesOn drops what a Vpc says besides being there, or about to go.
+var vpcGoesOn = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+}}
+
+// whenVpc are the Subnets of a Vpc of which nothing is in force.
+func (f *feature) whenVpc(ctx context.Context, vpc client.Object) []ctrl.Request {
+	subnets, err := f.subnets.In(ctx, vpc.GetName())
+	if err != nil {
+		return nil // the cache only fails to list while the manager stops
+	}
+	var out []ctrl.Request
+	for _, s := range subnets {
+		if s.Status.InForce == nil {
+			out = append(out, reconcile.Request(s.Name))
+		}
+	}
+	return out
 }
 
 // whenNode are the refused subnets that want an address that a node reports, or reported.

@@ -28,10 +28,26 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		return in, err
 	}
 	in.CutOff = f.cutOff(in)
+	if in.NoNamespaces, err = f.chooser.Missing(ctx, subnet.Spec.Namespaces); err != nil {
+		return in, err //nolint:wrapcheck // it says what could not be read
+	}
+	if in.VpcGoing, err = f.vpcGoing(ctx, r, f.subnets.Vpc(&subnet)); err != nil {
+		return in, err
+	}
 	if subnet.DeletionTimestamp != nil {
 		in.Users = f.pools.Users(subnet.Name)
 	}
 	return in, f.judge(ctx, &in)
+}
+
+// vpcGoing says whether a Vpc is being deleted. What is in it already keeps it; a new Subnet would do so for ever.
+func (*feature) vpcGoing(ctx context.Context, r client.Reader, name string) (bool, error) {
+	var vpc v1.Vpc
+	err := r.Get(ctx, types.NamespacedName{Name: name}, &vpc)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading vpc %s: %w", name, err)
+	}
+	return err == nil && vpc.DeletionTimestamp != nil, nil
 }
 
 // inForce is what is in force of a Subnet, or nil. What this process has let it have it knows by itself; only of a Subnet

@@ -62,7 +62,7 @@ func normalise(in Input, subnet *v1.Subnet) {
 	s, _ := Parse(in.Subnet, in.DefaultVpc)
 	spec := &subnet.Spec
 	spec.CIDRBlock, spec.Gateway, spec.Protocol, spec.Vpc = s.CIDRs.String(), s.Gateways.String(), s.protocol(), s.VPC
-	spec.ExcludeIps = s.ExcludeTexts
+	spec.ExcludeIps = in.exclusions(s)
 	if spec.Provider == "" {
 		spec.Provider = v1.Provider
 	}

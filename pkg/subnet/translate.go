@@ -33,6 +33,10 @@ type Input struct {
 	InForce *Subnet
 	// CutOff are the owners of addresses whom the spec would cut off.
 	CutOff []ovs.Owner
+	// VpcGoing says that the Vpc is being deleted.
+	VpcGoing bool
+	// NoNamespaces are those that the spec names and that do not exist.
+	NoNamespaces []string
 	// Taken are the ranges that this subnet must keep clear of.
 	Taken []Taken
 }
@@ -98,6 +102,10 @@ func verdict(in Input) (Subnet, reconcile.Problems) {
 	if in.Subnet.Spec.Default && s.Name != in.DefaultSubnet {
 		problems.Advise("spec.default", v1.ReasonNotImplemented,
 			"the default subnet is %s, by the controller's --default-subnet or the defaultSubnet of a Vpc", in.DefaultSubnet)
+	}
+	in.adviseIdle(s, &problems)
+	if in.VpcGoing && in.InForce == nil {
+		problems.Add("spec.vpc", v1.ReasonVpcTerminating, "Vpc %s is being deleted; the subnet comes into force when there is one of the name again", s.VPC)
 	}
 	if len(problems.Blocking()) == 0 {
 		s.refuseTaken(in.Taken, &problems)

@@ -22,6 +22,10 @@ type Input struct {
 	Default bool
 	// Subnets are the names of the subnets in it; they only go into the status.
 	Subnets []string
+	// NoNamespaces are those that the spec names and that do not exist.
+	NoNamespaces []string
+	// Elsewhere are, as a sentence each, the namespaces of the spec whose pods are not in the Vpc.
+	Elsewhere []string
 	// JoinGateways are the default Vpc's own addresses on the join subnet; empty for every other Vpc.
 	JoinGateways []netip.Addr
 	// JoinCIDRs are the join subnet's, as JoinGateways.
@@ -73,7 +77,9 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 		want.Add(defaultRoute(name, family), &nb.LogicalRouterStaticRoute{IPPrefix: everywhere, Nexthop: gateway.String()}).
 			In(ovs.RouterStaticRoutes.Of(Router(name)))
 	}
-	return want, notImplemented(&in.Vpc.Spec)
+	problems := notImplemented(&in.Vpc.Spec)
+	in.adviseIdle(&problems)
+	return want, problems
 }
 
 // addBaselineACLs gives the switches a stateful ACL, so that conntrack has every connection and its direction also while no
@@ -113,6 +119,20 @@ const hairpinPriority = 3000
 
 // gone says whether the Vpc is being deleted and no Subnet is in it any more.
 func (in Input) gone() bool { return in.Vpc.DeletionTimestamp != nil && len(in.Subnets) == 0 }
+
+// adviseIdle tells what of the spec has no effect: Namespaces that do not exist or whose pods are elsewhere, a Subnet that is not in the Vpc.
+func (in Input) adviseIdle(problems *reconcile.Problems) {
+	if len(in.NoNamespaces) > 0 {
+		problems.Advise("spec.namespaces", v1.ReasonNamespaceNotFound, "there is no namespace %s", reconcile.Few(in.NoNamespaces))
+	}
+	if subnet := in.Vpc.Spec.DefaultSubnet; subnet != "" && !slices.Contains(in.Subnets, subnet) {
+		problems.Advise("spec.defaultSubnet", v1.ReasonSubnetNotFound, "the Vpc has no Subnet %s", subnet)
+	}
+	if len(in.Elsewhere) > 0 {
+		problems.Advise("spec.namespaces", v1.ReasonSubnetNotFound,
+			"%s: not in this Vpc, until it has a defaultSubnet or one that is bound to the namespace", reconcile.Few(in.Elsewhere))
+	}
+}
 
 // actedOn are the fields of a spec that are acted on; package pool reads both, to choose the Subnets of pods.
 var actedOn = []string{"defaultSubnet", "namespaces"}

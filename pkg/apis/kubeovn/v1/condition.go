@@ -19,6 +19,10 @@ const (
 	// ConditionImplemented is False while the spec asks for something that this version accepts and does not act on;
 	// its message lists the fields. Otherwise it is absent.
 	ConditionImplemented ConditionType = "Implemented"
+	// ConditionEffective is False while a part of the spec has no effect, because of what else there is: it names a Namespace
+	// that does not exist, or excludes addresses that are none of the subnet's. Its message lists them; the rest is in force.
+	// Otherwise it is absent.
+	ConditionEffective ConditionType = "Effective"
 )
 
 // Reasons of a condition that is True.
@@ -57,6 +61,14 @@ const (
 	ReasonWaiting = "Waiting"
 	// ReasonVpcNotFound is a Vpc that is named and does not exist.
 	ReasonVpcNotFound = "VpcNotFound"
+	// ReasonVpcTerminating is a new Subnet in a Vpc that is being deleted.
+	ReasonVpcTerminating = "VpcTerminating"
+	// ReasonNamespaceNotFound is a Namespace that is named and does not exist.
+	ReasonNamespaceNotFound = "NamespaceNotFound"
+	// ReasonSubnetNotFound is a Subnet that is named and does not exist, or is not in the Vpc that names it.
+	ReasonSubnetNotFound = "SubnetNotFound"
+	// ReasonOutsideCIDR is an entry of excludeIps with addresses that are none of the subnet's.
+	ReasonOutsideCIDR = "OutsideCIDR"
 	// ReasonNoFreeAddress is a subnet with no address left to give.
 	ReasonNoFreeAddress = "NoFreeAddress"
 	// ReasonCutsOff is an edit that would leave pods without their address or their gateway.
