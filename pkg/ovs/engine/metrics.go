@@ -13,7 +13,7 @@ type metrics struct {
 	owners   *prometheus.HistogramVec
 	refusals *prometheus.CounterVec
 	drift    *prometheus.CounterVec
-	sessions *prometheus.GaugeVec
+	sessions *prometheus.CounterVec
 	db       string
 }
 
@@ -36,7 +36,7 @@ func newMetrics(db string, registry prometheus.Registerer) (*metrics, error) {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts(opts("refusals_total", "Transactions that the database refused.")), label),
 		drift: prometheus.NewCounterVec(prometheus.CounterOpts(opts("drift_total", "Changes by others to rows of ours.")),
 			[]string{"db", "feature"}),
-		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("session_count", "Sessions begun with the database.")), label),
+		sessions: prometheus.NewCounterVec(prometheus.CounterOpts(opts("sessions_total", "Sessions begun with the database.")), label),
 	}
 	if registry == nil {
 		return m, nil

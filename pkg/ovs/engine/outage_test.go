@@ -276,11 +276,11 @@ func TestMetrics(t *testing.T) {
 woven_ovs_rows{db="OVN_Northbound",feature="policy",table="ACL"} 1
 woven_ovs_rows{db="OVN_Northbound",feature="policy",table="Address_Set"} 1
 woven_ovs_rows{db="OVN_Northbound",feature="policy",table="Port_Group"} 1
-# HELP woven_ovs_session_count Sessions begun with the database.
-# TYPE woven_ovs_session_count gauge
-woven_ovs_session_count{db="OVN_Northbound"} 1
+# HELP woven_ovs_sessions_total Sessions begun with the database.
+# TYPE woven_ovs_sessions_total counter
+woven_ovs_sessions_total{db="OVN_Northbound"} 1
 `
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "woven_ovs_rows", "woven_ovs_session_count"); err != nil {
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "woven_ovs_rows", "woven_ovs_sessions_total"); err != nil {
 		t.Error(err)
 	}
 	if n, err := testutil.GatherAndCount(registry, "woven_ovs_transact_duration_seconds"); n != 1 || err != nil {
