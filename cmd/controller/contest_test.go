@@ -10,7 +10,7 @@ import (
 // in a row, as soon as it reads ours. It is put back at once at first, then more and more rarely, and the object's users are
 // told; what somebody else's object has is not held back, and when the other writer stops the row is as it should be.
 func TestSecondWriterIsNotFoughtAtFullSpeed(t *testing.T) {
-	w := newWorld(t)
+	w := loneWorld(t)
 	pod, other := newPod("web-0"), newPod("other")
 	w.addressed(pod, other)
 	ours, others := w.addressesOf("web-0"), w.addressesOf("other")

@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ip"
@@ -58,8 +58,8 @@ func (o *Options) settings(db *engine.DB) []any {
 }
 
 // addFeatures adds all features to a manager.
-func addFeatures(mgr manager.Manager, db *engine.DB, o *Options) error {
-	env, err := reconcile.NewEnv(mgr, db, metrics.Registry, o.settings(db)...)
+func addFeatures(mgr manager.Manager, db *engine.DB, registry prometheus.Registerer, o *Options) error {
+	env, err := reconcile.NewEnv(mgr, db, registry, o.settings(db)...)
 	if err != nil {
 		return fmt.Errorf("preparing for features: %w", err)
 	}

@@ -16,7 +16,6 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/meter"
@@ -30,6 +29,7 @@ type world struct {
 	t       *testing.T
 	nb      *ovstest.Server
 	sent    *ovstest.Recorder
+	metrics *prometheus.Registry // of the life that it leads now
 	stop    func()
 	options *Options
 }
@@ -52,7 +52,16 @@ func dualStack() *Options {
 	return o
 }
 
+// newWorld is a world whose controller has made what every cluster has. Tests of worlds run beside each other: most of
+// their time is a wait for somebody.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	t.Parallel()
+	return loneWorld(t)
+}
+
+// loneWorld is newWorld for a test that counts what happens in a while: nothing else runs meanwhile.
+func loneWorld(t *testing.T) *world {
 	t.Helper()
 	w := quietWorld(t)
 	w.start()
@@ -72,11 +81,10 @@ func quietWorld(t *testing.T) *world {
 // start begins a controller's life, with a session of its own and nothing in memory.
 func (w *world) start() {
 	w.t.Helper()
-	metrics.Registry = prometheus.NewRegistry() // a process has one; this test has several lives
-	w.sent = &ovstest.Recorder{}
+	w.sent, w.metrics = &ovstest.Recorder{}, prometheus.NewRegistry()
 	db := w.nb.DB(w.sent.Option())
 	w.stop = w.Start(w.t, func(_ context.Context, mgr manager.Manager) error {
-		return addFeatures(mgr, db, w.options)
+		return addFeatures(mgr, db, w.metrics, w.options)
 	})
 }
 

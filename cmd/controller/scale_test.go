@@ -35,7 +35,7 @@ func (w *world) allReady(want int) {
 // status. A third comes where the event of the first arrives before the cache has the second.
 func TestManySubnets(t *testing.T) {
 	const subnets, nodes = 100, 50
-	w := newWorld(t)
+	w := loneWorld(t)
 	for i := range nodes {
 		w.create(newNode(fmt.Sprintf("n%d", i), fmt.Sprintf("192.0.2.%d", i+1)))
 	}
@@ -59,7 +59,7 @@ func TestManySubnets(t *testing.T) {
 // TestSubnetsThatComeTogetherAndOverlap are judged side by side: of each pair one is in force, never both.
 func TestSubnetsThatComeTogetherAndOverlap(t *testing.T) {
 	const pairs = 30
-	w := newWorld(t)
+	w := loneWorld(t)
 	for i := range pairs {
 		// The younger name first: by the object alone the second one would win.
 		w.create(newSubnet(fmt.Sprintf("b%d", i), fmt.Sprintf("10.40.%d.0/24", i)), newSubnet(fmt.Sprintf("a%d", i), fmt.Sprintf("10.40.%d.128/25", i)))

@@ -30,11 +30,14 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 )
 
+// silence has managers say nothing. The logger is one for the process, whose clusters may be many side by side.
+var silence = sync.OnceFunc(func() { ctrl.SetLogger(logr.Discard()) })
+
 // Start runs a manager with its real caches, indexes, queues and controllers on the cluster, as one process of the
 // controller does, until the test ends or stop is called. The features are added by add.
 func (c *Cluster) Start(t *testing.T, add func(context.Context, manager.Manager) error) (stop func()) {
 	t.Helper()
-	ctrl.SetLogger(logr.Discard())
+	silence()
 	mgr, err := ctrl.NewManager(&rest.Config{Host: "http://127.0.0.1:1"}, ctrl.Options{
 		Scheme:         c.scheme,
 		Metrics:        metricsserver.Options{BindAddress: "0"},
@@ -215,7 +218,7 @@ func specOf(obj client.Object) any {
 // Eventually waits until check says nothing, and fails with the last thing that it said.
 func Eventually(t *testing.T, what string, check func() string) {
 	t.Helper()
-	const patience, pause = 20 * time.Second, 10 * time.Millisecond
+	const patience, pause = time.Minute, 10 * time.Millisecond // for a machine that keeps processes waiting, too
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	said := check()
