@@ -14,6 +14,7 @@ import (
 // TestSpoiltSubnetStaysInForce: edits of a Vpc and of the Subnet that its pods are in, and deletions of both, seen while
 // running and after a restart. Whoever has an address keeps it, with its switch, its router and its policies.
 func TestEditsLeavePodsConnected(t *testing.T) {
+	t.Parallel()
 	type objects struct {
 		vpc    *v1.Vpc
 		subnet *v1.Subnet

@@ -71,6 +71,7 @@ func (w *world) connected(vpc string, addresses map[*corev1.Pod]string) {
 // controller reads it: the pods that are there have what they had, policies select them, new pods get addresses beside
 // theirs, nobody else gets the range, and the switch is not taken away from under them.
 func TestSpoiltSubnetStaysInForce(t *testing.T) {
+	t.Parallel()
 	for name, tc := range spoilt {
 		for when, away := range map[string]bool{"and restarted": false, "while away": true} {
 			t.Run(name+" "+when, func(t *testing.T) {
@@ -162,6 +163,7 @@ func TestRowsOfSpoiltSubnetAreHealed(t *testing.T) {
 // TestStrangersStatusDecidesNothing has somebody write into the status of Subnets what is in force, with the controller there
 // or away: nonsense, nothing, and another's range.
 func TestStrangersStatusDecidesNothing(t *testing.T) {
+	t.Parallel()
 	for name, written := range map[string]*v1.SubnetInForce{
 		"nothing":         nil,
 		"nonsense":        {CIDRBlock: "ten", Gateway: "tenth", ExcludeIps: []string{"all"}, Vpc: "\x00"},

@@ -102,6 +102,7 @@ func (w *world) restart() {
 // to say, and whenever the controller reads them, the pod and those it would rob keep what they have, are told the truth,
 // and follow policies.
 func TestEditedAnnotationsMoveNobody(t *testing.T) {
+	t.Parallel()
 	for name, edited := range map[string]map[string]string{
 		"another's address":    {v1.AnnotationIPAddress: "10.16.0.2", v1.AnnotationMACAddress: "0a:58:0a:10:00:02"},
 		"the gateway":          {v1.AnnotationIPAddress: "10.16.0.1"},
@@ -235,6 +236,7 @@ func TestRouterMACIsNobodys(t *testing.T) {
 // TestDatabaseIsLost holds who has which address when the northbound database is made anew: by the IP objects, and without
 // them by the answers in the annotations; a pod that came meanwhile takes no one's.
 func TestDatabaseIsLost(t *testing.T) {
+	t.Parallel()
 	for name, objects := range map[string]bool{"the IP objects are there": true, "the IP objects are gone too": false} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -304,6 +306,7 @@ func TestNodeKeepsItsAddress(t *testing.T) {
 // TestReplacedWhileAway is `kubectl replace --force` that the controller does not see: the pod of the old name that asks for
 // another address gets it, and one that asks for nothing else keeps what is there.
 func TestReplacedWhileAway(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		annotations []string
 		want        string

@@ -141,6 +141,7 @@ func TestIPLabelledLater(t *testing.T) {
 
 // TestIPIsKnownWithoutTheDatabase makes the database anew while the controller is away: the address is its pod's all the same.
 func TestIPIsKnownWithoutTheDatabase(t *testing.T) {
+	t.Parallel()
 	for name, started := range map[string]bool{"while its pod is away": false, "while its pod runs": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

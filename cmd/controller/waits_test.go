@@ -45,6 +45,7 @@ func shop() *corev1.Namespace { return &corev1.Namespace{ObjectMeta: metav1.Obje
 // TestWaitingPodStartsByWhatHelpsIt holds that a pod without addresses is looked at again when anything changes that could
 // give it some, and by nothing but that: nobody touches the pod.
 func TestWaitingPodStartsByWhatHelpsIt(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		// prepare makes a world in which the pod gets nothing, and returns what helps it.
 		prepare func(w *world) (help func())
