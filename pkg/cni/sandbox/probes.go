@@ -40,7 +40,7 @@ func (h tableHeader) Serialize() []byte { return []byte{uint8(h), 0, 0, 0} }
 // Netlink rather than sysctls: both values change at once, so that the kernel is never left without any probe, no thread
 // has to read files in the pod's namespace, and older kernels show no such sysctls in a pod's user namespace.
 func (n *NetNS) probeByMulticast(index int) error {
-	socket, err := nl.GetNetlinkSocketAt(n.fd, netns.None(), unix.NETLINK_ROUTE)
+	socket, err := nl.GetNetlinkSocketAt(n.fd(), netns.None(), unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("opening a netlink socket in the container: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -285,14 +286,12 @@ func mustLink(t *testing.T, ns *NetNS, name string) netlink.Link {
 }
 
 // txChecksum asks the kernel whether an interface leaves checksums to its device.
-func txChecksum(t *testing.T, ns *NetNS, name string) bool {
+func txChecksum(t *testing.T, n *NetNS, name string) (offloaded bool) {
 	t.Helper()
-	fd, err := ns.socket()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	offloaded, err := device.TxChecksumBy(fd, name)
+	err := n.pod.Do(func(ns.NetNS) (err error) {
+		offloaded, err = device.TxChecksum(name)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func (n *NetNS) Create(spec Spec) error {
 	attrs.Name, attrs.MTU = spec.Record.Attachment().HostName(), spec.MTU
 	veth := &netlink.Veth{
 		LinkAttrs: attrs, PeerName: spec.Record.IfName, PeerHardwareAddr: spec.MAC,
-		PeerMTU: uint32(spec.MTU), PeerNamespace: netlink.NsFd(n.fd),
+		PeerMTU: uint32(spec.MTU), PeerNamespace: netlink.NsFd(n.fd()),
 	}
 	err = netlink.LinkAdd(veth)
 	if errors.Is(err, unix.EEXIST) {

@@ -21,45 +21,27 @@ type ifreqData struct {
 	_    [16]byte
 }
 
-// TxChecksumOff turns transmit checksum offload off, by a socket in the interface's namespace.
-func TxChecksumOff(socket int, ifname string) error {
-	if err := ethtool(socket, ifname, &ethtoolValue{cmd: unix.ETHTOOL_STXCSUM}); err != nil {
+// TxChecksumOff turns transmit checksum offload off on an interface of the calling thread's network namespace.
+func TxChecksumOff(ifname string) error {
+	if err := ethtool(ifname, &ethtoolValue{cmd: unix.ETHTOOL_STXCSUM}); err != nil {
 		return fmt.Errorf("turning transmit checksums off on %s: %w", ifname, err)
 	}
 	return nil
 }
 
-// SetTxChecksumOff does the same to an interface of the host.
-func SetTxChecksumOff(ifname string) error {
-	return onHost(func(fd int) error { return TxChecksumOff(fd, ifname) })
-}
-
-// TxChecksum tells whether an interface of the host leaves checksums to its device.
+// TxChecksum tells whether such an interface leaves checksums to its device.
 func TxChecksum(ifname string) (offloaded bool, err error) {
-	err = onHost(func(fd int) error {
-		offloaded, err = TxChecksumBy(fd, ifname)
-		return err
-	})
-	return offloaded, err
-}
-
-// TxChecksumBy is TxChecksum, by a socket in the interface's namespace.
-func TxChecksumBy(socket int, ifname string) (offloaded bool, err error) {
 	value := ethtoolValue{cmd: unix.ETHTOOL_GTXCSUM}
-	err = ethtool(socket, ifname, &value)
+	err = ethtool(ifname, &value)
 	return value.data != 0, err
 }
 
-func onHost(do func(socket int) error) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+func ethtool(ifname string, value *ethtoolValue) error {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("opening a socket: %w", err)
 	}
-	defer unix.Close(fd)
-	return do(fd)
-}
-
-func ethtool(socket int, ifname string, value *ethtoolValue) error {
+	defer unix.Close(socket)
 	request := ifreqData{data: unsafe.Pointer(value)}
 	copy(request.name[:unix.IFNAMSIZ-1], ifname)
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(socket), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))

@@ -62,7 +62,7 @@ func applyLink(name string, want Link) error {
 		}
 	}
 	if want.SoftChecksum {
-		if err := device.SetTxChecksumOff(name); err != nil {
+		if err := device.TxChecksumOff(name); err != nil {
 			return err
 		}
 	}
