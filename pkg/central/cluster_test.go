@@ -232,7 +232,7 @@ func (n *node) setReady(ctx context.Context, status corev1.ConditionStatus) {
 // begin runs the pods of the nodes, side by side.
 func begin(t *testing.T, nodes ...*node) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var running sync.WaitGroup
 	for _, n := range nodes {
@@ -269,7 +269,7 @@ func whole(t *testing.T, nodes ...*node) {
 
 func eventually(t *testing.T, wrong func() string) {
 	t.Helper()
-	deadline := time.Now().Add(40 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		what := wrong()
 		if what == "" {

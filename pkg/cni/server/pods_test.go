@@ -30,7 +30,7 @@ func TestAwaitEndsWithThePod(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "is being deleted") {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("still waiting")
 	}
 }

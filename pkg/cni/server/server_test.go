@@ -212,7 +212,7 @@ func (b *bench) call(ctx context.Context, request cni.Request) ([]byte, *types.E
 
 func (b *bench) mustCall(request cni.Request) []byte {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
 	answer, refusal := b.call(ctx, request)
 	if refusal != nil {

@@ -13,7 +13,7 @@ import (
 // Pods that come while the daemon tidies up keep what they are given.
 func TestSweepLeavesAddsAlone(t *testing.T) {
 	b := newBench(t)
-	ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
 	const pods = 40
 	var calls, sweeps sync.WaitGroup

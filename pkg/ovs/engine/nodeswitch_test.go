@@ -123,7 +123,7 @@ func TestPortsOnOthersBridge(t *testing.T) {
 
 func (n *node) awaitDrift(what string) {
 	n.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		found := make(chan engine.Dirty, 1)
 		go func() {

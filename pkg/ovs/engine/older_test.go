@@ -58,7 +58,7 @@ func TestServerIsUpgraded(t *testing.T) {
 	f.server.Kill()
 	f.server.Convert()
 	f.server.Restart()
-	for deadline := time.Now().Add(20 * time.Second); f.db.Session() < 2; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); f.db.Session() < 2; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("there is no second session")
 		}

@@ -118,7 +118,7 @@ func TestLeaderKilledInMidWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := persist(ctx, db, policyOwner("p"), policy("p")); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestEmptyDatabaseComesBack(t *testing.T) {
 			}
 		})
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for f.db.Dump() != before {
 		select {
 		case <-deadline:
@@ -192,7 +192,7 @@ func TestEndpointsComeAndGo(t *testing.T) {
 	}
 	for _, s := range []*ovstest.Server{first, second} {
 		db.SetEndpoints([]string{"unix:/nowhere", s.Endpoint()})
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		d, err := db.Dirty("vpc").Get(ctx)
 		cancel()
 		if err != nil || d.Cause != engine.CauseSession {
@@ -244,7 +244,7 @@ func TestStandbyIsNotDisturbed(t *testing.T) {
 	f.apply(podOwner("web-0"), pod("web-0", "s", ""), 1)
 	start := time.Now()
 	for standby.Dump() != f.db.Dump() {
-		if time.Since(start) > 10*time.Second {
+		if time.Since(start) > time.Minute {
 			t.Fatal("the standby does not see the leader's writes")
 		}
 		time.Sleep(time.Millisecond) // each update may be the last
@@ -257,7 +257,7 @@ func TestStandbyIsNotDisturbed(t *testing.T) {
 		t.Errorf("taking over: %v\n%s", err, plan)
 	}
 	f.server.Ctl("lsp-del", "web-0.shop")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if d, err := standby.Dirty("pod").Get(ctx); err != nil || d.Cause != engine.CauseDrift {
 		t.Errorf("dirty: %v %v", d, err)
