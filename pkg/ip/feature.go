@@ -2,8 +2,10 @@ package ip
 
 import (
 	"context"
+	stderrors "errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -22,6 +24,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/spec"
 )
@@ -32,18 +35,27 @@ const FeatureName = "ip"
 // workers bound how many writes of IP objects are under way: they come after what pods wait for.
 const workers = 4
 
-// Record is the IP object of an owner of addresses, as it is and as it should be.
-type Record struct {
-	// Owner is a pod or a node.
-	Owner ovs.Owner
+// Record is the IP objects of a pod or node: one for each of its ports.
+type Record struct{ Objects []Object }
+
+// Object is the IP object of a port, as it is and as it should be.
+type Object struct {
+	// Port has the addresses.
+	Port port.Key
 	// Have is nil when there is none, and Want when there should be none.
 	Have, Want *v1.IP
 }
+
+// ownerIndex finds the IP objects of a pod or node, by the key of its owner.
+const ownerIndex = "owner"
+
+func ownerKeys(obj client.Object) []string { return []string{ownerOf(obj).String()} }
 
 // New is the feature of the record of addresses. Its keys are pods and nodes, which have no namespace; it has no rows.
 func New(env *reconcile.Env) reconcile.Feature[Record] {
 	pools := pool.PoolsOf(env)
 	f := &feature{client: env.Client, pools: pools}
+	env.Index(&v1.IP{}, ownerIndex, ownerKeys)
 	before := &seed{
 		reader: env.Client, db: env.DB, pools: pools, names: reconcile.Setting[spec.Defaults](env), events: env.Events,
 		log: env.Log.WithName("seed"),
@@ -96,30 +108,64 @@ type feature struct {
 }
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Record, error) {
-	in := Record{Owner: pod.Owner(key)}
+	owner := pod.Owner(key)
 	if key.Namespace == "" {
-		in.Owner = node.Owner(key.Name)
+		owner = node.Owner(key.Name)
 	}
-	var err error
-	if in.Want, err = f.want(ctx, r, in.Owner); err != nil {
-		return in, err
+	h, nodeName, err := holderOfRecord(ctx, r, owner)
+	if err != nil {
+		return Record{}, err
 	}
-	var have v1.IP
-	name := portName(in.Owner)
-	switch err := r.Get(ctx, types.NamespacedName{Name: name}, &have); {
-	case err == nil:
-		in.Have = &have
-	case !errors.IsNotFound(err):
-		return in, fmt.Errorf("reading IP %s: %w", name, err)
+	ports, err := f.ports(ctx, r, owner)
+	if err != nil {
+		return Record{}, err
 	}
-	if in.Have != nil && in.Want != nil && !isRecord(&have) && (have.Labels[v1.LabelIPReserved] == "true" || f.pools.Kept(in.Owner)) {
-		in.Want.Labels[v1.LabelIPReserved] = "true"
+	var in Record
+	for _, p := range ports {
+		o := Object{Port: p}
+		if h.object != nil {
+			o.Want = f.record(h, p, nodeName)
+		}
+		var have v1.IP
+		switch err := r.Get(ctx, types.NamespacedName{Name: portName(p)}, &have); {
+		case err == nil:
+			o.Have = &have
+		case !errors.IsNotFound(err):
+			return in, fmt.Errorf("reading IP %s: %w", portName(p), err)
+		}
+		if o.Have != nil && o.Want != nil && !isRecord(&have) && (have.Labels[v1.LabelIPReserved] == "true" || f.pools.Kept(p)) {
+			o.Want.Labels[v1.LabelIPReserved] = "true"
+		}
+		in.Objects = append(in.Objects, o)
 	}
 	return in, nil
 }
 
-// report makes the IP object of one owner what the owner holds.
+// ports are those of an owner that have addresses, or an IP object.
+func (f *feature) ports(ctx context.Context, r client.Reader, owner ovs.Owner) ([]port.Key, error) {
+	ports := f.pools.Ports(owner)
+	var list v1.IPList
+	if err := r.List(ctx, &list, client.MatchingFields{ownerIndex: owner.String()}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing the IPs of %s: %w", owner, err)
+	}
+	for i := range list.Items {
+		if p, ok := portOf(&list.Items[i]); ok && !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return ports, nil
+}
+
+// report makes the IP objects of one owner what its ports hold.
 func (f *feature) report(ctx context.Context, _ types.NamespacedName, in Record, _ reconcile.Outcome) error {
+	var errs []error
+	for _, o := range in.Objects {
+		errs = append(errs, f.write(ctx, o))
+	}
+	return stderrors.Join(errs...)
+}
+
+func (f *feature) write(ctx context.Context, in Object) error {
 	switch {
 	case in.Have == nil && in.Want == nil:
 		return nil
@@ -151,35 +197,36 @@ func update(ctx context.Context, c client.Client, have, want *v1.IP) error {
 	return nil
 }
 
-// want is the record that an owner should have, or nil. A pod has one from when it is scheduled, so that one write tells all.
-func (f *feature) want(ctx context.Context, r client.Reader, owner ovs.Owner) (*v1.IP, error) {
+// holderOfRecord reads the pod or node whose ports have IP objects, and the node that it is on. It has no object if there should
+// be no IP objects: a pod has them from when it is scheduled, so that one write tells all.
+func holderOfRecord(ctx context.Context, r client.Reader, owner ovs.Owner) (h holder, nodeName string, err error) {
 	key := reconcile.ParseKey(owner.Key)
 	if owner.Feature == node.FeatureName {
 		var n corev1.Node
 		if err := r.Get(ctx, key, &n); err != nil {
-			return nil, client.IgnoreNotFound(err)
+			return h, "", client.IgnoreNotFound(err)
 		}
-		return f.record(holderOf(&n), n.Name), nil
+		return holderOf(&n), n.Name, nil
 	}
 	var p corev1.Pod
 	if err := r.Get(ctx, key, &p); err != nil {
-		return nil, client.IgnoreNotFound(err)
+		return h, "", client.IgnoreNotFound(err)
 	}
 	if p.Spec.NodeName == "" || !pod.Attached(&p) {
-		return nil, nil
+		return h, "", nil
 	}
-	return f.record(holderOf(&p), p.Spec.NodeName), nil
+	return holderOf(&p), p.Spec.NodeName, nil
 }
 
-// record is what a holder has, or nil. It is read from the pools, which the rows follow; annotations can be forged.
-func (f *feature) record(h holder, nodeName string) *v1.IP {
-	home, lease := f.pools.Held(h.owner)
+// record is what a port of a holder has, or nil. It is read from the pools, which the rows follow; annotations can be forged.
+func (f *feature) record(h holder, p port.Key, nodeName string) *v1.IP {
+	home, lease := f.pools.Held(p)
 	if lease.IsZero() {
 		return nil
 	}
 	ip := &v1.IP{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: portName(h.owner),
+			Name: portName(p),
 			Labels: fitting(map[string]string{
 				home: "", v1.LabelSubnet: home, v1.LabelNodeName: nodeName, v1.LabelIPReserved: "false",
 			}),
@@ -212,12 +259,22 @@ func fitting(labels map[string]string) map[string]string {
 	return labels
 }
 
-// portName is the name of an owner's port, and of its IP object.
-func portName(owner ovs.Owner) string {
-	if owner.Feature == node.FeatureName {
-		return node.PortName(owner.Key)
+// portName is the name of a port, and of its IP object.
+func portName(p port.Key) string {
+	if p.Owner.Feature == node.FeatureName {
+		return node.PortName(p.Owner.Key)
 	}
-	return pod.PortName(reconcile.ParseKey(owner.Key))
+	key := reconcile.ParseKey(p.Owner.Key)
+	return v1.PortNameOfPod(key.Namespace, key.Name, p.Interface)
+}
+
+// portOf is the port that an IP object is of; not ok if the object's name is another than the IP object of that pod or node has.
+func portOf(ip *v1.IP) (p port.Key, ok bool) {
+	p = port.First(ownerOf(ip))
+	if p.Owner.Feature == pod.FeatureName {
+		p.Interface, _ = v1.ProviderOfPort(ip.Name, ip.Spec.Namespace, ip.Spec.PodName)
+	}
+	return p, ip.Name == portName(p)
 }
 
 // ignoreExists lets a record that is there already, and not in the cache yet, be found by its own event.

@@ -15,6 +15,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pod"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -48,7 +49,7 @@ func holding(t *testing.T, owners ...ovs.Owner) *pool.Pools {
 		t.Fatal(err, problems)
 	}
 	for _, owner := range owners {
-		if _, err := pools.Allocate(s.Pool(), pool.Request{Owner: owner, Addrs: addrs}); err != nil {
+		if _, err := pools.Allocate(s.Pool(), pool.Request{Owner: port.First(owner), Addrs: addrs}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,6 +62,17 @@ func reserved() *v1.IP {
 		ObjectMeta: metav1.ObjectMeta{Name: "web-0.shop", Labels: map[string]string{v1.LabelIPReserved: "true", "team": "red"}},
 		Spec:       v1.IPSpec{PodName: "web-0", Namespace: "shop", Subnet: "ovn-default"},
 	}
+}
+
+// loaded is a cluster with objects, and the index that the feature reads.
+func loaded(t *testing.T, objects ...client.Object) *reconciletest.Cluster {
+	t.Helper()
+	cluster := reconciletest.NewCluster(t)
+	if err := cluster.IndexField(t.Context(), &v1.IP{}, ownerIndex, ownerKeys); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Load(objects...)
+	return cluster
 }
 
 // keep looks at the record of an owner.
@@ -120,8 +132,7 @@ func TestRecord(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster := reconciletest.NewCluster(t)
-			cluster.Load(tc.objects...)
+			cluster := loaded(t, tc.objects...)
 			f := &feature{client: cluster, pools: holding(t)}
 			if !tc.nothing {
 				f.pools = holding(t, tc.owner)
@@ -147,8 +158,7 @@ func TestRecord(t *testing.T) {
 }
 
 func TestReservedRecordOutlivesItsPod(t *testing.T) {
-	cluster := reconciletest.NewCluster(t)
-	cluster.Load(reserved())
+	cluster := loaded(t, reserved())
 	keep(t, &feature{client: cluster, pools: holding(t)}, pod.Owner(types.NamespacedName{Namespace: "shop", Name: "web-0"}))
 	if err := cluster.Get(t.Context(), types.NamespacedName{Name: "web-0.shop"}, &v1.IP{}); err != nil {
 		t.Errorf("the reserved record is gone: %v", err)

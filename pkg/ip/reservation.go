@@ -19,6 +19,7 @@ import (
 	"github.com/woven-cni/woven/pkg/node"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 )
@@ -67,7 +68,7 @@ type reservations struct{ parts }
 func isRecord(obj client.Object) bool { return obj.GetLabels()[v1.LabelIPReserved] == "false" }
 
 // keeper is the owner of what an IP object keeps while its port has it not.
-func keeper(ip string) ovs.Owner { return ovs.Owner{Feature: pool.Reservation, Key: ip} }
+func keeper(ip string) port.Key { return port.First(ovs.Owner{Feature: pool.Reservation, Key: ip}) }
 
 // whenSubnet are the reservations that wait for a subnet.
 func (f *reservations) whenSubnet(_ context.Context, obj client.Object) []ctrl.Request {
@@ -140,7 +141,7 @@ func (f *reservations) reserve(ctx context.Context, in *Input, w wish) error {
 
 // subnet reads the subnet of a wish, and says why it cannot be had, if it cannot: it completes "subnet <name> …".
 func (f *reservations) subnet(ctx context.Context, w wish) (s subnet.Subnet, why string, err error) {
-	if w.port.Feature == node.FeatureName {
+	if w.port.Owner.Feature == node.FeatureName {
 		if w.subnet != f.Subnets.Names.Join {
 			return s, "is not the nodes' own", nil
 		}
@@ -187,8 +188,8 @@ func (f *reservations) report(ctx context.Context, _ types.NamespacedName, in In
 
 // wish is what an IP object asks to be kept, and for whom.
 type wish struct {
-	// port is the owner of the port that has the addresses when it is there.
-	port    ovs.Owner
+	// port has the addresses when it is there.
+	port    port.Key
 	subnet  string
 	request pool.Request
 }
@@ -196,8 +197,12 @@ type wish struct {
 // parseWish reads an IP object. The error completes "the address is not reserved: …".
 func parseWish(ip *v1.IP) (wish, error) {
 	spec := &ip.Spec
-	w := wish{port: ownerOf(ip), subnet: spec.Subnet, request: pool.Request{Owner: keeper(ip.Name)}}
-	if name := portName(w.port); spec.PodName == "" || ip.Name != name {
+	of, ok := portOf(ip)
+	w := wish{port: of, subnet: spec.Subnet, request: pool.Request{Owner: keeper(ip.Name)}}
+	if of.Interface != "" { // pods have no ports for attachments yet
+		w.port, ok = port.First(of.Owner), false
+	}
+	if name := portName(w.port); spec.PodName == "" || !ok {
 		return w, fmt.Errorf("the IP of port %s must have the name %s", name, name)
 	}
 	if w.subnet == "" {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
@@ -45,7 +44,7 @@ type seed struct {
 // holder is a pod or node that may have addresses.
 type holder struct {
 	object client.Object
-	// owner is whose the row and the addresses are.
+	// owner is whose the rows of its ports are.
 	owner ovs.Owner
 }
 
@@ -62,21 +61,40 @@ func (s *seed) run(ctx context.Context) error {
 		return err
 	}
 	for _, h := range holders {
-		s.recordRow(subnets, h)
+		s.recordRows(subnets, h)
 	}
 	s.recordLeaving(subnets, holders)
-	for _, h := range s.without(holders) {
-		if err := s.recordObject(ctx, subnets, h); err != nil {
-			return err
+	objects, err := s.objects(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range holders {
+		for _, object := range objects[h.owner] {
+			s.recordObject(subnets, h, object)
 		}
 	}
 	if err := s.recordReservations(ctx, subnets); err != nil {
 		return err
 	}
-	for _, h := range s.without(holders) {
+	for _, h := range holders {
 		s.recordAnnotations(subnets, h)
 	}
 	return nil
+}
+
+// objects are the IP objects of each owner, in the order of their names: its first port's comes first.
+func (s *seed) objects(ctx context.Context) (map[ovs.Owner][]*v1.IP, error) {
+	var list v1.IPList
+	if err := s.reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing IPs: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1.IP) int { return cmp.Compare(a.Name, b.Name) })
+	out := map[ovs.Owner][]*v1.IP{}
+	for i := range list.Items {
+		owner := ownerOf(&list.Items[i])
+		out[owner] = append(out[owner], &list.Items[i])
+	}
+	return out, nil
 }
 
 // subnets are all that exist. Of one of which nothing is in force only the name is used: what is in use there stays in use,
@@ -124,27 +142,26 @@ func (s *seed) holders(ctx context.Context) ([]holder, error) {
 	return out, nil
 }
 
-// without are the holders that nothing is on record of.
-func (s *seed) without(holders []holder) []holder {
-	return slices.DeleteFunc(slices.Clone(holders), func(h holder) bool {
-		s.pools.Claim(h.owner)
-		_, lease := s.pools.Held(h.owner)
-		return !lease.IsZero()
-	})
+// onRecord says whether a port has addresses already, by a source of more weight.
+func (s *seed) onRecord(p port.Key) bool {
+	s.pools.Claim(p)
+	_, lease := s.pools.Held(p)
+	return !lease.IsZero()
 }
 
-// recordRow takes what the holder's row says. What is in force is in force: no bounds are asked.
-func (s *seed) recordRow(subnets map[string]subnet.Subnet, h holder) {
-	p := s.committed(h.owner)
-	home, exists := subnets[p.Switch.Name]
-	if p.Lease.IsZero() || !exists {
-		return // the rows go with the switch
+// recordRows takes what the rows of the holder's ports say. What is in force is in force: no bounds are asked.
+func (s *seed) recordRows(subnets map[string]subnet.Subnet, h holder) {
+	for _, p := range s.committed(h.owner) {
+		home, exists := subnets[p.Switch.Name]
+		if !exists {
+			continue // the row goes with the switch
+		}
+		if err := s.pools.Reserve(home.Pool(), p.Key(), p.Lease); err != nil {
+			s.lost(h, err)
+			continue
+		}
+		s.pools.Bind(p.Key(), p.UID)
 	}
-	if err := s.pools.Reserve(home.Pool(), h.owner, p.Lease); err != nil {
-		s.lost(h, err)
-		return
-	}
-	s.pools.Bind(h.owner, p.UID)
 }
 
 // recordLeaving keeps the addresses of rows whose pods and nodes are gone, until the rows are gone too.
@@ -155,62 +172,62 @@ func (s *seed) recordLeaving(subnets map[string]subnet.Subnet, holders []holder)
 	}
 	for _, feature := range []string{node.FeatureName, pod.FeatureName} {
 		for _, owner := range s.db.Owners(feature) {
-			p := s.committed(owner)
-			home, exists := subnets[p.Switch.Name]
-			if alive[owner] || p.Lease.IsZero() || !exists {
+			if alive[owner] {
 				continue
 			}
-			if err := s.pools.Reserve(home.Pool(), owner, p.Lease); err != nil {
-				s.log.Info("a row that is about to go has another's address", "owner", owner.String(), "why", err.Error())
+			for _, p := range s.committed(owner) {
+				home, exists := subnets[p.Switch.Name]
+				if !exists {
+					continue
+				}
+				if err := s.pools.Reserve(home.Pool(), p.Key(), p.Lease); err != nil {
+					s.log.Info("a row that is about to go has another's address", "port", p.Key().String(), "why", err.Error())
+				}
 			}
 		}
 	}
 }
 
-// committed is the port of an owner, as its row says; the zero Port when there is none, or none that makes sense.
-func (s *seed) committed(owner ovs.Owner) port.Port {
+// committed are the ports of an owner that have addresses, as their rows say; a row that makes no sense is none.
+func (s *seed) committed(owner ovs.Owner) []port.Port {
+	var out []port.Port
 	for _, row := range s.db.Owned(owner) {
-		model, ok := row.Model.(*nb.LogicalSwitchPort)
-		if !ok || row.Sym != port.Sym(owner) {
+		model, isPort := row.Model.(*nb.LogicalSwitchPort)
+		key, named := port.KeyOf(owner, row.Sym)
+		if !isPort || !named {
 			continue
 		}
 		p, err := port.Read(model)
-		switch {
-		case err != nil, owner.Feature == pod.FeatureName && p.Security != port.Itself:
-			return port.Port{} // it was edited by hand, and says nothing
-		case owner.Feature == node.FeatureName:
+		if err != nil || p.Lease.IsZero() || owner.Feature == pod.FeatureName && p.Security != port.Itself {
+			continue // it was edited by hand, and says nothing
+		}
+		p.Owner, p.Interface = key.Owner, key.Interface
+		if owner.Feature == node.FeatureName {
 			p.Switch.Name = s.names.Join
 		}
-		return p
+		out = append(out, p)
 	}
-	return port.Port{}
+	return out
 }
 
-// recordObject takes what the IP object of the holder says, if it speaks of this holder and its subnet can give it.
-func (s *seed) recordObject(ctx context.Context, subnets map[string]subnet.Subnet, h holder) error {
-	var object v1.IP
-	if err := s.reader.Get(ctx, types.NamespacedName{Name: portName(h.owner)}, &object); err != nil {
-		if client.IgnoreNotFound(err) == nil {
-			return nil
-		}
-		return fmt.Errorf("reading IP %s: %w", portName(h.owner), err)
+// recordObject takes what an IP object of the holder says, if it is of one of its ports and its subnet can give the address.
+func (s *seed) recordObject(subnets map[string]subnet.Subnet, h holder, object *v1.IP) {
+	key, ok := portOf(object)
+	if !ok || s.onRecord(key) {
+		return
 	}
 	spec := &object.Spec
-	if ownerOf(&object) != h.owner {
-		return nil
-	}
 	lease, err := port.ParseLease(spec.IPAddress, spec.MACAddress)
-	if err != nil || !s.may(h.owner, spec.Subnet) {
-		return nil //nolint:nilerr // it says nothing that could be used
+	if err != nil || !s.may(key, spec.Subnet) {
+		return // it says nothing that could be used
 	}
 	p, isPod := h.object.(*corev1.Pod)
-	if isPod && !pod.Answered(p) && pod.Contradicts(p, spec.Subnet, lease) {
-		return nil // it was an earlier pod's of the name; this one asks for something else
+	if isPod && !pod.Answered(p) && (key.Interface != "" || pod.Contradicts(p, spec.Subnet, lease)) {
+		return // it was an earlier pod's of the name; this one asks for something else
 	}
-	if err := s.allocate(subnets, h, spec.Subnet, lease); err != nil {
+	if err := s.allocate(subnets, h, key, spec.Subnet, lease); err != nil {
 		s.lost(h, err)
 	}
-	return nil
 }
 
 // recordReservations keeps what IP objects of users reserve for ports that have nothing. Those that are refused are told by
@@ -246,33 +263,37 @@ func (s *seed) recordReservations(ctx context.Context, subnets map[string]subnet
 	return nil
 }
 
-// recordAnnotations takes what the annotations say, if it can be had. Those that are not our answer for this very pod are
-// left to ordinary allocation, which is told why when it refuses.
+// recordAnnotations takes what the annotations say of the holder's first port, if it can be had. Those that are not our answer for
+// this very pod are left to ordinary allocation, which is told why when it refuses.
 func (s *seed) recordAnnotations(subnets map[string]subnet.Subnet, h holder) {
+	key := port.First(h.owner)
+	if s.onRecord(key) {
+		return
+	}
 	if p, isPod := h.object.(*corev1.Pod); isPod && !pod.Answered(p) {
 		return
 	}
 	home, lease, err := pod.Annotated(h.object.GetAnnotations())
-	if err != nil || !s.may(h.owner, home) {
+	if err != nil || !s.may(key, home) {
 		return
 	}
-	if err := s.allocate(subnets, h, home, lease); err != nil {
+	if err := s.allocate(subnets, h, key, home, lease); err != nil {
 		s.lost(h, err)
 	}
 }
 
-// may says whether an owner can be in a subnet at all: nodes are in the join subnet, and pods are not.
-func (s *seed) may(owner ovs.Owner, home string) bool {
-	return (home == s.names.Join) == (owner.Feature == node.FeatureName)
+// may says whether a port can be in a subnet at all: nodes are in the join subnet, and pods are not.
+func (s *seed) may(p port.Key, home string) bool {
+	return (home == s.names.Join) == (p.Owner.Feature == node.FeatureName)
 }
 
 // allocate asks for a lease as anybody would, with bounds and conflicts.
-func (s *seed) allocate(subnets map[string]subnet.Subnet, h holder, home string, lease ipam.Lease) error {
+func (s *seed) allocate(subnets map[string]subnet.Subnet, h holder, key port.Key, home string, lease ipam.Lease) error {
 	from, exists := subnets[home]
 	if !exists || from.CIDRs.IsZero() {
 		return nil
 	}
-	request := pool.Request{Owner: h.owner, Addrs: lease.Addrs, MAC: lease.MAC}
+	request := pool.Request{Owner: key, Addrs: lease.Addrs, MAC: lease.MAC}
 	switch {
 	case !lease.V6.IsValid():
 		request.Family = ipam.OnlyV4
@@ -282,7 +303,7 @@ func (s *seed) allocate(subnets map[string]subnet.Subnet, h holder, home string,
 	if _, err := s.pools.Allocate(from.Pool(), request); err != nil {
 		return fmt.Errorf("subnet %s: %w", home, err)
 	}
-	s.pools.Bind(h.owner, string(h.object.GetUID()))
+	s.pools.Bind(key, string(h.object.GetUID()))
 	return nil
 }
 

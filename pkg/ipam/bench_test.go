@@ -20,7 +20,7 @@ func BenchmarkAllocate(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			s := filled(b, c.cidr, c.used)
 			for b.Loop() {
-				if _, err := s.Allocate(Request{Owner: "one"}); err != nil {
+				if _, err := s.Allocate(Request[string]{Owner: "one"}); err != nil {
 					b.Fatal(err)
 				}
 				s.Release("one")
@@ -33,7 +33,7 @@ func BenchmarkAllocate(b *testing.B) {
 func BenchmarkAllocateFull(b *testing.B) {
 	s := filled(b, "10.0.0.0/16", 65533)
 	for b.Loop() {
-		if _, err := s.Allocate(Request{Owner: "one"}); err == nil {
+		if _, err := s.Allocate(Request[string]{Owner: "one"}); err == nil {
 			b.Fatal("not full")
 		}
 	}
@@ -42,13 +42,13 @@ func BenchmarkAllocateFull(b *testing.B) {
 // BenchmarkReserve is a start with the records of 50,000 pods.
 func BenchmarkReserve(b *testing.B) {
 	leases := map[string]Lease{}
-	s := NewSubnet(config(b, "10.0.0.0/16,fd00::/64"))
+	s := NewSubnet[string](config(b, "10.0.0.0/16,fd00::/64"))
 	for i := range 50000 {
 		owner := fmt.Sprint(i)
 		leases[owner] = allocate(b, s, owner)
 	}
 	for b.Loop() {
-		s := NewSubnet(config(b, "10.0.0.0/16,fd00::/64"))
+		s := NewSubnet[string](config(b, "10.0.0.0/16,fd00::/64"))
 		for owner, lease := range leases {
 			if err := s.Reserve(owner, lease); err != nil {
 				b.Fatal(err)
@@ -68,8 +68,8 @@ func BenchmarkUsageRanges(b *testing.B) {
 	}
 }
 
-func filled(b *testing.B, cidr string, used int) *Subnet {
-	s := NewSubnet(config(b, cidr))
+func filled(b *testing.B, cidr string, used int) *Subnet[string] {
+	s := NewSubnet[string](config(b, cidr))
 	for i := range used {
 		allocate(b, s, fmt.Sprint(i))
 	}

@@ -35,12 +35,14 @@ func (e *UnfitError) Error() string { return e.Subject + " cannot be given: it i
 func (e *UnfitError) Is(target error) bool { return target == ErrOutOfRange }
 
 // ConflictError says that an address or MAC asked for is another owner's.
-type ConflictError struct {
+type ConflictError[O comparable] struct {
 	// Subject is the address or MAC.
 	Subject string
 	// Owner is who has it.
-	Owner string
+	Owner O
 }
 
 // Error is the sentence for people.
-func (e *ConflictError) Error() string { return fmt.Sprintf("%s is in use by %s", e.Subject, e.Owner) }
+func (e *ConflictError[O]) Error() string {
+	return fmt.Sprintf("%s is in use by %v", e.Subject, e.Owner)
+}

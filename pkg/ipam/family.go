@@ -12,18 +12,18 @@ const keptReleased = 4096
 // family is the addresses of one family of a subnet. Each that can be given is
 // in one of three states: in use (owners), used before (released), or fresh,
 // which is every other one from next on.
-type family struct {
+type family[O comparable] struct {
 	whole    netip.Prefix
 	fixed    []fixed    // the network's, the broadcast and the gateway: nobody's, even when asked for
 	blocked  Ranges     // fixed and the excluded ones: never given unasked
 	size     float64    // how many can be given unasked
 	next     netip.Addr // all before it are blocked, in use, released or forgotten; invalid at the end
-	owners   map[netip.Addr]string
+	owners   map[netip.Addr]O
 	counted  int // how many of owners are among size
 	released fifo[netip.Addr]
 	// forgotten says that there are free addresses before next that are not among the released any more.
 	forgotten bool
-	waiting   fifo[string] // owners who found no address here
+	waiting   fifo[O] // owners who found no address here
 }
 
 // fixed is an address that nobody may have.
@@ -32,16 +32,16 @@ type fixed struct {
 	why  string // completes "it is …"
 }
 
-func newFamily() family {
-	return family{
-		owners:   map[netip.Addr]string{},
+func newFamily[O comparable]() family[O] {
+	return family[O]{
+		owners:   map[netip.Addr]O{},
 		released: newFIFO[netip.Addr](),
-		waiting:  newFIFO[string](),
+		waiting:  newFIFO[O](),
 	}
 }
 
 // resize gives the family another range; every owner keeps its address.
-func (f *family) resize(whole netip.Prefix, gateway netip.Addr, exclude Ranges) {
+func (f *family[O]) resize(whole netip.Prefix, gateway netip.Addr, exclude Ranges) {
 	f.whole, f.fixed, f.blocked, f.size, f.next, f.forgotten = whole, nil, nil, 0, netip.Addr{}, false
 	if whole.IsValid() {
 		all, hosts := PrefixRange(whole), usable(whole)
@@ -73,7 +73,7 @@ func (f *family) resize(whole netip.Prefix, gateway netip.Addr, exclude Ranges) 
 }
 
 // givable tells whether an address may be given to an owner that did not ask for it.
-func (f *family) givable(a netip.Addr) bool { return f.whole.Contains(a) && !f.blocked.Contains(a) }
+func (f *family[O]) givable(a netip.Addr) bool { return f.whole.Contains(a) && !f.blocked.Contains(a) }
 
 // lastOf says what the last address of a prefix is.
 func lastOf(whole netip.Prefix) string {
@@ -85,7 +85,7 @@ func lastOf(whole netip.Prefix) string {
 
 // unfit says why an address is one that nobody may have: it completes "it is …",
 // and is empty for the addresses that one can ask for.
-func (f *family) unfit(a netip.Addr) string {
+func (f *family[O]) unfit(a netip.Addr) string {
 	if !f.whole.IsValid() {
 		return "of a family that the subnet does not have"
 	}
@@ -99,16 +99,16 @@ func (f *family) unfit(a netip.Addr) string {
 }
 
 // outside tells whether an address is one that nobody may have.
-func (f *family) outside(a netip.Addr) bool { return a.IsValid() && f.unfit(a) != "" }
+func (f *family[O]) outside(a netip.Addr) bool { return a.IsValid() && f.unfit(a) != "" }
 
 // free is how many addresses can be given now.
-func (f *family) free() float64 { return f.size - float64(f.counted) }
+func (f *family[O]) free() float64 { return f.size - float64(f.counted) }
 
 // peek is the address to give next: the lowest one that nobody had since the cursor last began, else one whose release is
 // forgotten, else the one that was released first. An address that was just released is thus the last to be given again, when
 // caches in the network have dropped its old owner. The cursor passes each address once before it begins again, so a call costs
 // little on average.
-func (f *family) peek() (netip.Addr, bool) {
+func (f *family[O]) peek() (netip.Addr, bool) {
 	a, ok := f.fresh()
 	if !ok && f.forgotten {
 		f.forgotten, f.next = false, PrefixRange(f.whole).First
@@ -121,7 +121,7 @@ func (f *family) peek() (netip.Addr, bool) {
 }
 
 // fresh moves the cursor to the next address that nobody has, and that is not among the released.
-func (f *family) fresh() (netip.Addr, bool) {
+func (f *family[O]) fresh() (netip.Addr, bool) {
 	for a := f.next; f.whole.Contains(a); {
 		if r, ok := f.blocked.find(a); ok {
 			a = r.Last.Next()
@@ -139,7 +139,7 @@ func (f *family) fresh() (netip.Addr, bool) {
 
 // choose is the address that a request gets: the one it asks for, or the next.
 // Nothing changes but the cursor.
-func (f *family) choose(asked netip.Addr) (netip.Addr, error) {
+func (f *family[O]) choose(asked netip.Addr) (netip.Addr, error) {
 	if !asked.IsValid() {
 		a, ok := f.peek()
 		if !ok {
@@ -151,13 +151,13 @@ func (f *family) choose(asked netip.Addr) (netip.Addr, error) {
 		return asked, &UnfitError{Subject: asked.String(), Why: why}
 	}
 	if owner, used := f.owners[asked]; used {
-		return asked, &ConflictError{Subject: asked.String(), Owner: owner}
+		return asked, &ConflictError[O]{Subject: asked.String(), Owner: owner}
 	}
 	return asked, nil
 }
 
 // take puts an address that nobody has in use.
-func (f *family) take(a netip.Addr, owner string) {
+func (f *family[O]) take(a netip.Addr, owner O) {
 	if !a.IsValid() {
 		return
 	}
@@ -169,7 +169,7 @@ func (f *family) take(a netip.Addr, owner string) {
 }
 
 // give takes an address out of use.
-func (f *family) give(a netip.Addr) {
+func (f *family[O]) give(a netip.Addr) {
 	if !a.IsValid() {
 		return
 	}
@@ -185,7 +185,7 @@ func (f *family) give(a netip.Addr) {
 }
 
 // wake takes out of the queue as many owners as there are free addresses.
-func (f *family) wake(woken []string) []string {
+func (f *family[O]) wake(woken []O) []O {
 	for n := f.free(); n >= 1; n-- {
 		owner, ok := f.waiting.first()
 		if !ok {

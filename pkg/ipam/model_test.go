@@ -46,7 +46,7 @@ func (m *model) allocate(owner string, asked netip.Addr) (netip.Addr, error) {
 			return netip.Addr{}, ErrOutOfRange
 		}
 		if other, used := m.owners[asked]; used {
-			return netip.Addr{}, &ConflictError{Owner: other}
+			return netip.Addr{}, &ConflictError[string]{Owner: other}
 		}
 		return m.take(asked, owner), nil
 	}
@@ -109,7 +109,7 @@ func play(t *testing.T, script []byte) {
 		config(t, "10.0.0.0/27", "10.0.0.0..10.0.0.9", "10.0.0.12"),
 		config(t, "10.0.0.8/29", "10.0.0.10..10.0.0.40"),
 	}
-	s := NewSubnet(configs[0])
+	s := NewSubnet[string](configs[0])
 	m := &model{config: configs[0], owners: map[netip.Addr]string{}}
 	base := netip.MustParseAddr("10.0.0.0").As4()
 	for step := 0; len(script) >= 3; step++ {
@@ -122,10 +122,10 @@ func play(t *testing.T, script []byte) {
 		var err, wantErr error
 		switch op % 9 {
 		case 0, 1, 2:
-			got, err = s.Allocate(Request{Owner: owner})
+			got, err = s.Allocate(Request[string]{Owner: owner})
 			want, wantErr = m.allocate(owner, netip.Addr{})
 		case 3:
-			got, err = s.Allocate(Request{Owner: owner, Addrs: Addrs{V4: addr}})
+			got, err = s.Allocate(Request[string]{Owner: owner, Addrs: Addrs{V4: addr}})
 			want, wantErr = m.allocate(owner, addr)
 		case 4, 5, 6:
 			s.Release(owner)
@@ -147,14 +147,14 @@ func play(t *testing.T, script []byte) {
 }
 
 func sameError(a, b error) bool {
-	var ca, cb *ConflictError
+	var ca, cb *ConflictError[string]
 	if errors.As(a, &ca) && errors.As(b, &cb) {
 		return ca.Owner == cb.Owner
 	}
 	return errors.Is(a, b)
 }
 
-func compare(t *testing.T, step int, s *Subnet, m *model) {
+func compare(t *testing.T, step int, s *Subnet[string], m *model) {
 	t.Helper()
 	v4, _ := s.Usage()
 	if v4.Using != float64(len(m.owners)) || v4.Available != m.available() {

@@ -15,13 +15,13 @@ type Usage struct {
 }
 
 // Usage counts both families. It costs the same however many there are.
-func (s *Subnet) Usage() (v4, v6 Usage) {
+func (s *Subnet[O]) Usage() (v4, v6 Usage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.v4.usage(), s.v6.usage()
 }
 
-func (f *family) usage() Usage {
+func (f *family[O]) usage() Usage {
 	return Usage{Available: f.free(), Using: float64(len(f.owners))}
 }
 
@@ -29,7 +29,7 @@ func (f *family) usage() Usage {
 type UsageRanges struct{ Available, Using Ranges }
 
 // UsageRanges lists both families. It costs a sort of all that are in use.
-func (s *Subnet) UsageRanges() (v4, v6 UsageRanges) {
+func (s *Subnet[O]) UsageRanges() (v4, v6 UsageRanges) {
 	s.mu.Lock()
 	list4, list6 := s.v4.snapshot(), s.v6.snapshot()
 	s.mu.Unlock()
@@ -43,7 +43,7 @@ type snapshot struct {
 	using   []Range
 }
 
-func (f *family) snapshot() snapshot {
+func (f *family[O]) snapshot() snapshot {
 	using := make([]Range, 0, len(f.owners))
 	for a := range f.owners {
 		using = append(using, Range{First: a, Last: a})
@@ -60,7 +60,7 @@ func (s snapshot) ranges() UsageRanges {
 }
 
 // Lease is what an owner has.
-func (s *Subnet) Lease(owner string) (Lease, bool) {
+func (s *Subnet[O]) Lease(owner O) (Lease, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lease, ok := s.leases[owner]
@@ -68,7 +68,7 @@ func (s *Subnet) Lease(owner string) (Lease, bool) {
 }
 
 // Owner is who has an address.
-func (s *Subnet) Owner(a netip.Addr) (string, bool) {
+func (s *Subnet[O]) Owner(a netip.Addr) (O, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if owner, ok := s.v4.owners[a]; ok {
@@ -78,29 +78,28 @@ func (s *Subnet) Owner(a netip.Addr) (string, bool) {
 	return owner, ok
 }
 
-// Owners is everybody, in order, who has an address.
-func (s *Subnet) Owners() []string {
+// Owners are all that have an address, in no order.
+func (s *Subnet[O]) Owners() []O {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.leases))
+	return slices.Collect(maps.Keys(s.leases))
 }
 
-// CutOff are the owners, in order, that another range or gateway would cut off: their address would be outside the range or
+// CutOff are the owners, in no order, that another range or gateway would cut off: their address would be outside the range or
 // one that nobody may have, or the gateway that they were told would be another. A gateway that is not known has not moved.
-func (s *Subnet) CutOff(told Addrs, c Config) []string {
-	v4, v6 := newFamily(), newFamily()
+func (s *Subnet[O]) CutOff(told Addrs, c Config) []O {
+	v4, v6 := newFamily[O](), newFamily[O]()
 	v4.resize(c.Prefixes.V4, c.Gateways.V4, nil)
 	v6.resize(c.Prefixes.V6, c.Gateways.V6, nil)
 	moved := func(told, gateway netip.Addr) bool { return told.IsValid() && told != gateway }
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var owners []string
+	var owners []O
 	for owner, lease := range s.leases {
 		if v4.outside(lease.V4) || v6.outside(lease.V6) ||
 			lease.V4.IsValid() && moved(told.V4, c.Gateways.V4) || lease.V6.IsValid() && moved(told.V6, c.Gateways.V6) {
 			owners = append(owners, owner)
 		}
 	}
-	slices.Sort(owners)
 	return owners
 }

@@ -44,9 +44,9 @@ const (
 )
 
 // Request is what an owner wants. Only Owner must be set.
-type Request struct {
+type Request[O comparable] struct {
 	// Owner is who asks. One owner has one lease in a subnet.
-	Owner string
+	Owner O
 	// Addrs asks for these very addresses; a family left out gets any.
 	Addrs Addrs
 	// MAC asks for this very MAC.
@@ -56,24 +56,24 @@ type Request struct {
 }
 
 // Subnet gives the addresses of one subnet. All methods may be called at once.
-type Subnet struct {
+type Subnet[O comparable] struct {
 	mu     sync.Mutex // protects all below; held only for look-ups in memory
 	config Config
-	v4, v6 family
-	leases map[string]Lease
-	macs   map[MAC]string
+	v4, v6 family[O]
+	leases map[O]Lease
+	macs   map[MAC]O
 	closed bool
 }
 
 // NewSubnet is a subnet whose addresses are all free.
-func NewSubnet(c Config) *Subnet {
-	s := &Subnet{v4: newFamily(), v6: newFamily(), leases: map[string]Lease{}, macs: map[MAC]string{}}
+func NewSubnet[O comparable](c Config) *Subnet[O] {
+	s := &Subnet[O]{v4: newFamily[O](), v6: newFamily[O](), leases: map[O]Lease{}, macs: map[MAC]O{}}
 	s.Resize(c)
 	return s
 }
 
 // Allocate gives an owner a lease, with addresses of both families or of none. An owner that has a lease gets the same again.
-func (s *Subnet) Allocate(r Request) (Lease, error) {
+func (s *Subnet[O]) Allocate(r Request[O]) (Lease, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -91,7 +91,7 @@ func (s *Subnet) Allocate(r Request) (Lease, error) {
 }
 
 // check tells whether a lease is what a request asks for.
-func (r Request) check(have Lease) error {
+func (r Request[O]) check(have Lease) error {
 	if (r.Addrs.V4.IsValid() && r.Addrs.V4 != have.V4) ||
 		(r.Addrs.V6.IsValid() && r.Addrs.V6 != have.V6) ||
 		(!r.MAC.IsZero() && r.MAC != have.MAC) {
@@ -101,7 +101,7 @@ func (r Request) check(have Lease) error {
 }
 
 // choose is the lease that a request would get.
-func (s *Subnet) choose(r Request) (lease Lease, err error) {
+func (s *Subnet[O]) choose(r Request[O]) (lease Lease, err error) {
 	want4 := r.Addrs.V4.IsValid() || (s.config.Prefixes.V4.IsValid() && r.Family != OnlyV6)
 	want6 := r.Addrs.V6.IsValid() || (s.config.Prefixes.V6.IsValid() && r.Family != OnlyV4)
 	if !want4 && !want6 {
@@ -121,7 +121,7 @@ func (s *Subnet) choose(r Request) (lease Lease, err error) {
 		return lease, &UnfitError{Subject: r.MAC.String(), Why: why}
 	}
 	if owner, used := s.macs[r.MAC]; used {
-		return lease, &ConflictError{Subject: r.MAC.String(), Owner: owner}
+		return lease, &ConflictError[O]{Subject: r.MAC.String(), Owner: owner}
 	}
 	lease.MAC = r.MAC
 	if lease.MAC.IsZero() {
@@ -131,7 +131,7 @@ func (s *Subnet) choose(r Request) (lease Lease, err error) {
 }
 
 // queue puts an owner in the queue of a family that is full.
-func (s *Subnet) queue(f *family, owner string, err error) error {
+func (s *Subnet[O]) queue(f *family[O], owner O, err error) error {
 	if errors.Is(err, ErrFull) {
 		f.waiting.push(owner)
 	}
@@ -140,7 +140,7 @@ func (s *Subnet) queue(f *family, owner string, err error) error {
 
 // freeMAC makes a MAC that nobody in the subnet has. The first one made is free
 // unless a user asked for that very one, or two hashes of IPv6 addresses meet.
-func (s *Subnet) freeMAC(a Addrs) MAC {
+func (s *Subnet[O]) freeMAC(a Addrs) MAC {
 	for try := uint32(0); ; try++ {
 		mac := macFor(a, try)
 		if _, used := s.macs[mac]; !used && mac != s.config.RouterMAC {
@@ -149,7 +149,7 @@ func (s *Subnet) freeMAC(a Addrs) MAC {
 	}
 }
 
-func (s *Subnet) take(owner string, lease Lease) {
+func (s *Subnet[O]) take(owner O, lease Lease) {
 	s.v4.waiting.remove(owner)
 	s.v6.waiting.remove(owner)
 	s.v4.take(lease.V4, owner)
@@ -163,23 +163,23 @@ func (s *Subnet) take(owner string, lease Lease) {
 // Reserve puts a lease on record that was given before this process began. What
 // is in use is in use: the bounds are not asked, and a MAC that another has too is
 // no reason to refuse. Only an address that another owner has is refused.
-func (s *Subnet) Reserve(owner string, lease Lease) error {
+func (s *Subnet[O]) Reserve(owner O, lease Lease) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return ErrClosed
 	}
 	if have, ok := s.leases[owner]; ok {
-		return Request{Addrs: lease.Addrs}.check(have)
+		return Request[O]{Addrs: lease.Addrs}.check(have)
 	}
 	if lease.IsZero() {
 		return fmt.Errorf("%w: no address on record", ErrOutOfRange)
 	}
 	if other, used := s.v4.owners[lease.V4]; used {
-		return &ConflictError{Subject: lease.V4.String(), Owner: other}
+		return &ConflictError[O]{Subject: lease.V4.String(), Owner: other}
 	}
 	if other, used := s.v6.owners[lease.V6]; used {
-		return &ConflictError{Subject: lease.V6.String(), Owner: other}
+		return &ConflictError[O]{Subject: lease.V6.String(), Owner: other}
 	}
 	if lease.MAC.IsZero() {
 		lease.MAC = s.freeMAC(lease.Addrs)
@@ -192,7 +192,7 @@ func (s *Subnet) Reserve(owner string, lease Lease) error {
 // has neither is no mistake. It returns the owners who can be served now, those
 // who waited for longest first: they are no longer in the queue, and each must
 // call Allocate, or Release when it wants nothing any more.
-func (s *Subnet) Release(owner string) (waiting []string) {
+func (s *Subnet[O]) Release(owner O) (waiting []O) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.v4.waiting.remove(owner)
@@ -210,7 +210,7 @@ func (s *Subnet) Release(owner string) (waiting []string) {
 
 // Rename makes the lease of one owner another's, who must have none, and says
 // whether it did. The addresses are in use all the while.
-func (s *Subnet) Rename(from, to string) bool {
+func (s *Subnet[O]) Rename(from, to O) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lease, ok := s.leases[from]
@@ -220,7 +220,7 @@ func (s *Subnet) Rename(from, to string) bool {
 	s.v4.waiting.remove(to)
 	s.v6.waiting.remove(to)
 	for _, f := range []struct {
-		owners map[netip.Addr]string
+		owners map[netip.Addr]O
 		addr   netip.Addr
 	}{{s.v4.owners, lease.V4}, {s.v6.owners, lease.V6}} {
 		if f.addr.IsValid() {
@@ -235,13 +235,13 @@ func (s *Subnet) Rename(from, to string) bool {
 	return true
 }
 
-func (s *Subnet) wake() []string {
+func (s *Subnet[O]) wake() []O {
 	return s.v6.wake(s.v4.wake(nil))
 }
 
 // Resize gives the subnet another range. A lease outside the new range stays what it is; CutOff tells of such leases
 // beforehand. It returns the owners that can be served now, as Release does.
-func (s *Subnet) Resize(c Config) (waiting []string) {
+func (s *Subnet[O]) Resize(c Config) (waiting []O) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.config.equal(c) {
@@ -255,7 +255,7 @@ func (s *Subnet) Resize(c Config) (waiting []string) {
 }
 
 // close ends the subnet and returns all who wait for it.
-func (s *Subnet) close() (waiting []string) {
+func (s *Subnet[O]) close() (waiting []O) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

@@ -29,9 +29,9 @@ func addrs(t testing.TB, s string) Addrs {
 	return a
 }
 
-func allocate(t testing.TB, s *Subnet, owner string) Lease {
+func allocate(t testing.TB, s *Subnet[string], owner string) Lease {
 	t.Helper()
-	lease, err := s.Allocate(Request{Owner: owner})
+	lease, err := s.Allocate(Request[string]{Owner: owner})
 	if err != nil {
 		t.Fatalf("allocating for %s: %v", owner, err)
 	}
@@ -39,7 +39,7 @@ func allocate(t testing.TB, s *Subnet, owner string) Lease {
 }
 
 func TestAllocateBothFamiliesWithMAC(t *testing.T) {
-	s := NewSubnet(config(t, "10.16.0.0/16,fd00::/64", "10.16.0.2..10.16.0.4", "fd00::2"))
+	s := NewSubnet[string](config(t, "10.16.0.0/16,fd00::/64", "10.16.0.2..10.16.0.4", "fd00::2"))
 	got := allocate(t, s, "shop.web-0")
 	if got.String() != "10.16.0.5,fd00::3" || got.MAC.String() != "0a:58:0a:10:00:05" {
 		t.Errorf("got %s %s", got.Addrs, got.MAC)
@@ -47,7 +47,7 @@ func TestAllocateBothFamiliesWithMAC(t *testing.T) {
 	if again := allocate(t, s, "shop.web-0"); again != got {
 		t.Errorf("asked again: got %v, want %v", again, got)
 	}
-	one, err := s.Allocate(Request{Owner: "v6", Family: OnlyV6})
+	one, err := s.Allocate(Request[string]{Owner: "v6", Family: OnlyV6})
 	if err != nil || one.String() != "fd00::4" {
 		t.Errorf("one family: got %s, %v", one.Addrs, err)
 	}
@@ -58,7 +58,7 @@ func TestAllocateBothFamiliesWithMAC(t *testing.T) {
 
 // An address just released is the last to be given again.
 func TestOrder(t *testing.T) {
-	s := NewSubnet(config(t, "10.0.0.0/29")) // .2 to .6
+	s := NewSubnet[string](config(t, "10.0.0.0/29")) // .2 to .6
 	for i := range 3 {
 		allocate(t, s, fmt.Sprint(i)) // .2 .3 .4
 	}
@@ -77,13 +77,13 @@ func TestOrder(t *testing.T) {
 func TestUnfitIsRefusedWithTheReason(t *testing.T) {
 	c := config(t, "10.0.0.0/24,fd00::/120")
 	c.RouterMAC = MAC{0x0e, 1, 2, 3, 4, 5}
-	s := NewSubnet(c)
-	if _, err := s.Allocate(Request{Owner: "shop/other", Addrs: addrs(t, "10.0.0.9"), MAC: MAC{2, 0, 0, 0, 0, 9}}); err != nil {
+	s := NewSubnet[string](c)
+	if _, err := s.Allocate(Request[string]{Owner: "shop/other", Addrs: addrs(t, "10.0.0.9"), MAC: MAC{2, 0, 0, 0, 0, 9}}); err != nil {
 		t.Fatal(err)
 	}
-	v4 := NewSubnet(config(t, "10.0.0.0/24"))
+	v4 := NewSubnet[string](config(t, "10.0.0.0/24"))
 	for _, c := range []struct {
-		s     *Subnet
+		s     *Subnet[string]
 		addrs string
 		mac   MAC
 		why   string
@@ -102,7 +102,7 @@ func TestUnfitIsRefusedWithTheReason(t *testing.T) {
 		{s, "10.0.0.10", MAC{0, 0, 0x5e, 0, 2, 7}, "00:00:5e:00:02:07 cannot be given: it is a virtual router's MAC (VRRP)"},
 		{s, "10.0.0.10", MAC{2, 0, 0, 0, 0, 9}, "02:00:00:00:00:09 is in use by shop/other"},
 	} {
-		lease, err := c.s.Allocate(Request{Owner: "shop/web-0", Addrs: addrs(t, c.addrs), MAC: c.mac})
+		lease, err := c.s.Allocate(Request[string]{Owner: "shop/web-0", Addrs: addrs(t, c.addrs), MAC: c.mac})
 		if err == nil || err.Error() != c.why {
 			t.Errorf("%s %s gives %v, %v; want %s", c.addrs, c.mac, lease, err, c.why)
 		}
@@ -111,35 +111,35 @@ func TestUnfitIsRefusedWithTheReason(t *testing.T) {
 
 func TestAllocateStatic(t *testing.T) {
 	mac := MAC{2, 0, 0, 0, 0, 1}
-	s := NewSubnet(config(t, "10.0.0.0/24,fd00::/120", "10.0.0.100..10.0.0.200"))
-	got, err := s.Allocate(Request{Owner: "a", Addrs: addrs(t, "10.0.0.7"), MAC: mac})
+	s := NewSubnet[string](config(t, "10.0.0.0/24,fd00::/120", "10.0.0.100..10.0.0.200"))
+	got, err := s.Allocate(Request[string]{Owner: "a", Addrs: addrs(t, "10.0.0.7"), MAC: mac})
 	if err != nil || got.String() != "10.0.0.7,fd00::2" || got.MAC != mac {
 		t.Fatalf("got %v, %v: the family left out gets any address", got, err)
 	}
-	if _, err := s.Allocate(Request{Owner: "b", Addrs: addrs(t, "10.0.0.150")}); err != nil {
+	if _, err := s.Allocate(Request[string]{Owner: "b", Addrs: addrs(t, "10.0.0.150")}); err != nil {
 		t.Errorf("an excluded address is there to be asked for: %v", err)
 	}
 	for _, c := range []struct {
-		request Request
+		request Request[string]
 		want    error
 	}{
-		{Request{Owner: "c", Addrs: addrs(t, "10.0.0.1")}, ErrOutOfRange},
-		{Request{Owner: "c", Addrs: addrs(t, "10.0.0.0")}, ErrOutOfRange},
-		{Request{Owner: "c", Addrs: addrs(t, "10.0.0.255")}, ErrOutOfRange},
-		{Request{Owner: "c", Addrs: addrs(t, "10.0.1.5")}, ErrOutOfRange},
-		{Request{Owner: "a", Addrs: addrs(t, "10.0.0.8")}, ErrHolds},
-		{Request{Owner: "a", MAC: MAC{2, 0, 0, 0, 0, 2}}, ErrHolds},
-		{Request{Owner: "a", Addrs: addrs(t, "10.0.0.7"), MAC: mac}, nil},
+		{Request[string]{Owner: "c", Addrs: addrs(t, "10.0.0.1")}, ErrOutOfRange},
+		{Request[string]{Owner: "c", Addrs: addrs(t, "10.0.0.0")}, ErrOutOfRange},
+		{Request[string]{Owner: "c", Addrs: addrs(t, "10.0.0.255")}, ErrOutOfRange},
+		{Request[string]{Owner: "c", Addrs: addrs(t, "10.0.1.5")}, ErrOutOfRange},
+		{Request[string]{Owner: "a", Addrs: addrs(t, "10.0.0.8")}, ErrHolds},
+		{Request[string]{Owner: "a", MAC: MAC{2, 0, 0, 0, 0, 2}}, ErrHolds},
+		{Request[string]{Owner: "a", Addrs: addrs(t, "10.0.0.7"), MAC: mac}, nil},
 	} {
 		if _, err := s.Allocate(c.request); !errors.Is(err, c.want) {
 			t.Errorf("%+v: got %v, want %v", c.request, err, c.want)
 		}
 	}
-	var conflict *ConflictError
-	if _, err := s.Allocate(Request{Owner: "d", Addrs: addrs(t, "10.0.0.7")}); !errors.As(err, &conflict) || conflict.Owner != "a" {
+	var conflict *ConflictError[string]
+	if _, err := s.Allocate(Request[string]{Owner: "d", Addrs: addrs(t, "10.0.0.7")}); !errors.As(err, &conflict) || conflict.Owner != "a" {
 		t.Errorf("taken address: %v", err)
 	}
-	if _, err := s.Allocate(Request{Owner: "d", MAC: mac}); !errors.As(err, &conflict) || conflict.Owner != "a" {
+	if _, err := s.Allocate(Request[string]{Owner: "d", MAC: mac}); !errors.As(err, &conflict) || conflict.Owner != "a" {
 		t.Errorf("taken MAC: %v", err)
 	}
 	if _, held := s.Lease("d"); held {
@@ -149,8 +149,8 @@ func TestAllocateStatic(t *testing.T) {
 
 // The MAC made from an address is another one when a user took it first.
 func TestMACTakenByUser(t *testing.T) {
-	s := NewSubnet(config(t, "10.0.0.0/24"))
-	if _, err := s.Allocate(Request{Owner: "user", Addrs: addrs(t, "10.0.0.9"), MAC: macFor(addrs(t, "10.0.0.2"), 0)}); err != nil {
+	s := NewSubnet[string](config(t, "10.0.0.0/24"))
+	if _, err := s.Allocate(Request[string]{Owner: "user", Addrs: addrs(t, "10.0.0.9"), MAC: macFor(addrs(t, "10.0.0.2"), 0)}); err != nil {
 		t.Fatal(err)
 	}
 	if got := allocate(t, s, "next"); got.MAC == macFor(got.Addrs, 0) || got.MAC[0]&3 != 2 {
@@ -160,10 +160,10 @@ func TestMACTakenByUser(t *testing.T) {
 
 // With IPv6 full, nobody gets the IPv4 half, and who waits is served in order.
 func TestFullAndWaiting(t *testing.T) {
-	s := NewSubnet(config(t, "10.0.0.0/24,fd00::/126")) // one v6 address
+	s := NewSubnet[string](config(t, "10.0.0.0/24,fd00::/126")) // one v6 address
 	first := allocate(t, s, "first")
 	for _, owner := range []string{"second", "third", "fourth", "second"} {
-		if _, err := s.Allocate(Request{Owner: owner}); !errors.Is(err, ErrFull) {
+		if _, err := s.Allocate(Request[string]{Owner: owner}); !errors.Is(err, ErrFull) {
 			t.Fatalf("%s: %v", owner, err)
 		}
 	}
@@ -189,14 +189,14 @@ func TestFullAndWaiting(t *testing.T) {
 }
 
 func TestReserve(t *testing.T) {
-	s := NewSubnet(config(t, "10.0.0.0/29"))
+	s := NewSubnet[string](config(t, "10.0.0.0/29"))
 	old := Lease{Addrs: addrs(t, "10.0.0.2"), MAC: MAC{0, 0, 0, 1, 2, 3}}
 	for range 2 {
 		if err := s.Reserve("old", old); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var conflict *ConflictError
+	var conflict *ConflictError[string]
 	if err := s.Reserve("other", old); !errors.As(err, &conflict) || conflict.Owner != "old" {
 		t.Errorf("twice: %v", err)
 	}
@@ -221,9 +221,9 @@ func TestReserve(t *testing.T) {
 }
 
 func TestResize(t *testing.T) {
-	s := NewSubnet(config(t, "10.0.0.0/30")) // .2 alone
+	s := NewSubnet[string](config(t, "10.0.0.0/30")) // .2 alone
 	kept := allocate(t, s, "kept")
-	if _, err := s.Allocate(Request{Owner: "late"}); !errors.Is(err, ErrFull) {
+	if _, err := s.Allocate(Request[string]{Owner: "late"}); !errors.Is(err, ErrFull) {
 		t.Fatal(err)
 	}
 	if got := s.Resize(config(t, "10.0.0.0/30")); got != nil {
@@ -249,7 +249,7 @@ func TestResize(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	s := NewSubnet(config(t, "10.16.0.0/24,fd00::/64", "10.16.0.20..10.16.0.29"))
+	s := NewSubnet[string](config(t, "10.16.0.0/24,fd00::/64", "10.16.0.20..10.16.0.29"))
 	for i := range 3 {
 		allocate(t, s, fmt.Sprint(i))
 	}
@@ -272,10 +272,10 @@ func TestUsage(t *testing.T) {
 }
 
 func TestSubnets(t *testing.T) {
-	all := NewSubnets()
+	all := NewSubnets[string]()
 	s, _ := all.Put("web", config(t, "10.0.0.0/30"))
 	allocate(t, s, "a")
-	if _, err := s.Allocate(Request{Owner: "b"}); !errors.Is(err, ErrFull) {
+	if _, err := s.Allocate(Request[string]{Owner: "b"}); !errors.Is(err, ErrFull) {
 		t.Fatal(err)
 	}
 	same, waiting := all.Put("web", config(t, "10.0.0.0/29"))
@@ -283,7 +283,7 @@ func TestSubnets(t *testing.T) {
 		t.Errorf("put again: another subnet, or woke %v", waiting)
 	}
 	all.Delete("web")
-	if _, err := s.Allocate(Request{Owner: "b"}); !errors.Is(err, ErrClosed) {
+	if _, err := s.Allocate(Request[string]{Owner: "b"}); !errors.Is(err, ErrClosed) {
 		t.Errorf("a deleted subnet gave an address: %v", err)
 	}
 	if all.Get("web") != nil || all.Delete("web") != nil {
@@ -293,14 +293,14 @@ func TestSubnets(t *testing.T) {
 
 // Many goroutines take, keep and release; at no time do two have one address.
 func TestConcurrent(t *testing.T) {
-	s := NewSubnet(config(t, "10.0.0.0/25,fd00::/64"))
+	s := NewSubnet[string](config(t, "10.0.0.0/25,fd00::/64"))
 	var mine sync.Map // address → owner, beside the allocator's own books
 	var wg sync.WaitGroup
 	for g := range 32 {
 		wg.Go(func() {
 			for i := range 300 {
 				owner := fmt.Sprintf("%d/%d", g, i%7)
-				lease, err := s.Allocate(Request{Owner: owner})
+				lease, err := s.Allocate(Request[string]{Owner: owner})
 				if errors.Is(err, ErrFull) {
 					s.Release(owner)
 					continue
@@ -333,9 +333,9 @@ func TestConcurrent(t *testing.T) {
 // A MAC is free again when its owner has left.
 func TestMACReleased(t *testing.T) {
 	mac := MAC{2, 0, 0, 0, 0, 1}
-	s := NewSubnet(config(t, "10.0.0.0/24"))
+	s := NewSubnet[string](config(t, "10.0.0.0/24"))
 	for _, owner := range []string{"a", "b"} {
-		if _, err := s.Allocate(Request{Owner: owner, MAC: mac}); err != nil {
+		if _, err := s.Allocate(Request[string]{Owner: owner, MAC: mac}); err != nil {
 			t.Errorf("%s: %v", owner, err)
 		}
 		s.Release(owner)
@@ -345,7 +345,7 @@ func TestMACReleased(t *testing.T) {
 // Owners who come and go in a subnet for years leave no more behind than keptReleased addresses, get every other address
 // before one comes again, and none that was released a short while ago.
 func TestManyReleased(t *testing.T) {
-	s := NewSubnet(config(t, "10.0.0.0/18,fd00::/64"))
+	s := NewSubnet[string](config(t, "10.0.0.0/18,fd00::/64"))
 	const size = 1<<14 - 3 // without the network's, the broadcast and the gateway
 	given := map[netip.Addr]int{}
 	for i := range 3 * size {
@@ -359,7 +359,7 @@ func TestManyReleased(t *testing.T) {
 	if len(given) != size {
 		t.Errorf("%d addresses were given of %d", len(given), size)
 	}
-	for _, f := range []family{s.v4, s.v6} {
+	for _, f := range []family[string]{s.v4, s.v6} {
 		if n := f.released.len(); n > keptReleased {
 			t.Errorf("%s remembers %d released addresses", f.whole, n)
 		}
@@ -367,7 +367,7 @@ func TestManyReleased(t *testing.T) {
 	for i := range size {
 		allocate(t, s, fmt.Sprint(i))
 	}
-	if _, err := s.Allocate(Request{Owner: "late"}); !errors.Is(err, ErrFull) {
+	if _, err := s.Allocate(Request[string]{Owner: "late"}); !errors.Is(err, ErrFull) {
 		t.Errorf("after the last address: %v", err)
 	}
 }

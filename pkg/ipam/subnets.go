@@ -6,21 +6,23 @@ import (
 )
 
 // Subnets is the subnets by name. Its lock is never held while a subnet's is.
-type Subnets struct {
+type Subnets[O comparable] struct {
 	mu     sync.RWMutex // protects byName; held only to look up
-	byName map[string]*Subnet
+	byName map[string]*Subnet[O]
 }
 
 // NewSubnets is no subnets.
-func NewSubnets() *Subnets { return &Subnets{byName: map[string]*Subnet{}} }
+func NewSubnets[O comparable]() *Subnets[O] {
+	return &Subnets[O]{byName: map[string]*Subnet[O]{}}
+}
 
 // Put makes a subnet, or resizes the one there is, and returns the owners who can
 // be served now, as Release does.
-func (s *Subnets) Put(name string, c Config) (subnet *Subnet, waiting []string) {
+func (s *Subnets[O]) Put(name string, c Config) (subnet *Subnet[O], waiting []O) {
 	if subnet := s.Get(name); subnet != nil {
 		return subnet, subnet.Resize(c)
 	}
-	made := NewSubnet(c)
+	made := NewSubnet[O](c)
 	s.mu.Lock()
 	subnet, raced := s.byName[name]
 	if !raced {
@@ -34,7 +36,7 @@ func (s *Subnets) Put(name string, c Config) (subnet *Subnet, waiting []string) 
 }
 
 // Get is the subnet of a name, or nil.
-func (s *Subnets) Get(name string) *Subnet {
+func (s *Subnets[O]) Get(name string) *Subnet[O] {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.byName[name]
@@ -42,7 +44,7 @@ func (s *Subnets) Get(name string) *Subnet {
 
 // Delete forgets a subnet and all its leases and returns the owners who waited
 // for an address of it. Whoever still holds it gets ErrClosed.
-func (s *Subnets) Delete(name string) (waiting []string) {
+func (s *Subnets[O]) Delete(name string) (waiting []O) {
 	s.mu.Lock()
 	subnet, ok := s.byName[name]
 	delete(s.byName, name)
@@ -54,7 +56,7 @@ func (s *Subnets) Delete(name string) (waiting []string) {
 }
 
 // All is a copy of the map, to go through without the lock.
-func (s *Subnets) All() map[string]*Subnet {
+func (s *Subnets[O]) All() map[string]*Subnet[O] {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return maps.Clone(s.byName)

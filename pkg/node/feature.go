@@ -114,15 +114,15 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		return in, nil
 	}
 	in.Join = s
-	f.pools.Claim(Owner(key.Name))
-	in.Lease, in.Shortage = f.pools.Allocate(s.Pool(), pool.Request{Owner: Owner(key.Name)})
+	f.pools.Claim(PortKey(key.Name))
+	in.Lease, in.Shortage = f.pools.Allocate(s.Pool(), pool.Request{Owner: PortKey(key.Name)})
 	return in, nil
 }
 
 func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
 	if !in.Exists {
 		if out.Programmed() {
-			f.pools.Release(Owner(key.Name))
+			f.pools.Release(PortKey(key.Name))
 			f.told.Delete(key.Name)
 		}
 		return nil

@@ -36,7 +36,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 // lease finds the pod's addresses. What the pod holds it keeps, whatever its annotations or its subnet have come to say
 // since: its interface has these addresses, and moving the port would cut it off.
 func (f *feature) lease(ctx context.Context, in *Input) error {
-	owner := Owner(in.Key)
+	owner := PortKey(in.Key)
 	f.Pools.Claim(owner)
 	home, lease := f.Pools.Held(owner)
 	if lease.IsZero() {
@@ -128,7 +128,7 @@ func (f *feature) find(ctx context.Context, in *Input) error {
 
 // seek are the subnets that a pod may be in. The pod waits for what is read here before it is read, until it has addresses.
 func (f *feature) seek(ctx context.Context, pod *corev1.Pod) (candidates []subnet.Subnet, unfit []subnet.Unfit, err error) {
-	owner, names := Owner(client.ObjectKeyFromObject(pod)), pool.Named(pod)
+	owner, names := PortKey(client.ObjectKeyFromObject(pod)), pool.Named(pod)
 	var causes []pool.Cause
 	if len(names) == 0 {
 		causes = append(causes, pool.Namespace(pod.Namespace))

@@ -45,7 +45,7 @@ func hold(t *testing.T, pools *pool.Pools, page reconciletest.Page) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		owner := pod.Owner(reconcile.ParseKey(page.Option("by", "shop/web-0")))
+		owner := pod.PortKey(reconcile.ParseKey(page.Option("by", "shop/web-0")))
 		if _, err := pools.Allocate(s.Pool(), pool.Request{Owner: owner, Addrs: addrs}); err != nil {
 			t.Fatal(err)
 		}

@@ -11,10 +11,13 @@ import (
 // FeatureName is the Owner.Feature of a Pod's rows.
 const FeatureName = "pod"
 
-// Owner is whose the rows and the addresses of a Pod are.
+// Owner is whose the rows of a Pod are.
 func Owner(pod types.NamespacedName) ovs.Owner {
 	return ovs.Owner{Feature: FeatureName, Key: pod.Namespace + "/" + pod.Name}
 }
+
+// PortKey is a Pod's primary port, whose the addresses of its primary interface are.
+func PortKey(pod types.NamespacedName) port.Key { return port.First(Owner(pod)) }
 
 // PortName is the name of a Pod's switch port, of its IP object and the iface-id of its interface.
 func PortName(pod types.NamespacedName) string {

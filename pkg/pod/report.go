@@ -16,12 +16,12 @@ import (
 func (f *feature) report(ctx context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
 	switch {
 	case !in.Attached || in.Over:
-		// Only when the row is gone can the address be another's.
+		// Only when the rows are gone can the addresses be another's.
 		if out.Programmed() {
-			f.Pools.Release(Owner(key))
+			f.Pools.ReleaseAll(Owner(key))
 			f.Groups.Forget(key)
 			if in.Over {
-				f.Pools.Again(Owner(key))
+				f.Pools.Again(PortKey(key))
 			}
 		}
 		return nil

@@ -24,7 +24,7 @@ const (
 
 // parseRequest is what the pod's annotations ask for. The request of one that cannot be read has its owner only.
 func parseRequest(pod *corev1.Pod) (pool.Request, error) {
-	r := pool.Request{Owner: Owner(client.ObjectKeyFromObject(pod))}
+	r := pool.Request{Owner: PortKey(client.ObjectKeyFromObject(pod))}
 	if err := bounded(pod); err != nil {
 		return r, err
 	}

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/port"
 )
 
 func TestRequest(t *testing.T) {
@@ -42,7 +43,7 @@ func TestRequest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Owner != (ovs.Owner{Feature: "pod", Key: "shop/web-0"}) || got.Addrs.String() != tc.addrs || got.MAC.String() != tc.mac || got.Family != tc.family {
+			if got.Owner != port.First(ovs.Owner{Feature: "pod", Key: "shop/web-0"}) || got.Addrs.String() != tc.addrs || got.MAC.String() != tc.mac || got.Family != tc.family {
 				t.Errorf("it asks for %+v", got)
 			}
 		})

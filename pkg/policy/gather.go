@@ -165,7 +165,7 @@ func (f *feature) hosts(ctx context.Context, r client.Reader) ([]Host, error) {
 	var out []Host
 	for i := range list.Items {
 		h := Host{Labels: list.Items[i].Labels}
-		_, join := f.Pools.Held(node.Owner(list.Items[i].Name))
+		_, join := f.Pools.Held(node.PortKey(list.Items[i].Name))
 		for _, a := range []netip.Addr{join.V4, join.V6} {
 			if a.IsValid() {
 				h.Join = append(h.Join, a)

@@ -74,7 +74,7 @@ func joined(t *testing.T, page reconciletest.Page, pools *pool.Pools) {
 		join := pool.Spec{Subnet: "join", Config: ipam.Config{
 			Prefixes: ipam.Prefixes{V4: netip.MustParsePrefix("100.64.0.0/16"), V6: netip.MustParsePrefix("fd00:100:64::/112")},
 		}}
-		if err := pools.Reserve(join, node.Owner(n.Name), ipam.Lease{Addrs: addrs, MAC: ipam.MAC{0x0a, 0x58, 0, 0, 0, byte(i)}}); err != nil {
+		if err := pools.Reserve(join, node.PortKey(n.Name), ipam.Lease{Addrs: addrs, MAC: ipam.MAC{0x0a, 0x58, 0, 0, 0, byte(i)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,10 +3,13 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -19,8 +22,8 @@ type Spec struct {
 
 // Request is what an owner wants. Only Owner must be set.
 type Request struct {
-	// Owner is who asks.
-	Owner ovs.Owner
+	// Owner is the port that asks.
+	Owner port.Key
 	// Addrs asks for these very addresses; a family left out gets any.
 	Addrs ipam.Addrs
 	// MAC asks for this very MAC.
@@ -29,14 +32,17 @@ type Request struct {
 	Family ipam.Family
 }
 
-// Pools gives out the addresses of all Subnets. An owner has addresses of one Subnet at a time.
+// Pools gives out the addresses of all Subnets. A port has addresses of one Subnet at a time, and each port of an object has its
+// own.
 type Pools struct {
-	subnets *ipam.Subnets
+	subnets *ipam.Subnets[port.Key]
 
-	mu     sync.Mutex           // protects what follows; held only for look-ups
-	home   map[ovs.Owner]string // the Subnet that an owner has addresses of
-	holder map[ovs.Owner]string // the UID of the object that has them, where it is known
-	waits  waits
+	mu     sync.Mutex          // protects what follows; held only for look-ups
+	home   map[port.Key]string // the Subnet that an owner has addresses of
+	holder map[port.Key]string // the UID of the object that has them, where it is known
+	// further are, by object, those of its ports beside the first that have addresses or wait for some.
+	further map[ovs.Owner]map[string]struct{}
+	waits   waits
 	// reserved are the reservations of owners.
 	reserved reservations
 	turns    map[string]*reconcile.Feed // by feature: keys of owners whose turn has come
@@ -60,53 +66,53 @@ func PoolsOf(env *reconcile.Env) *Pools {
 // New makes pools that nobody has an address of.
 func New() *Pools {
 	return &Pools{
-		subnets: ipam.NewSubnets(),
-		home:    map[ovs.Owner]string{}, holder: map[ovs.Owner]string{}, waits: newWaits(),
+		subnets: ipam.NewSubnets[port.Key](),
+		home:    map[port.Key]string{}, holder: map[port.Key]string{}, further: map[ovs.Owner]map[string]struct{}{}, waits: newWaits(),
 		reserved: newReservations(), turns: map[string]*reconcile.Feed{},
 	}
 }
 
 // Set makes a Subnet's pool what its spec says.
-func (p *Pools) Set(s Spec) *ipam.Subnet {
+func (p *Pools) Set(s Spec) *ipam.Subnet[port.Key] {
 	pool, waiting := p.subnets.Put(s.Subnet, s.Config)
-	p.call(parseOwners(waiting))
+	p.call(waiting)
 	return pool
 }
 
 // Delete forgets a Subnet's pool.
-func (p *Pools) Delete(subnet string) { p.call(parseOwners(p.subnets.Delete(subnet))) }
+func (p *Pools) Delete(subnet string) { p.call(p.subnets.Delete(subnet)) }
 
 // Get is a Subnet's pool, or nil.
-func (p *Pools) Get(subnet string) *ipam.Subnet { return p.subnets.Get(subnet) }
+func (p *Pools) Get(subnet string) *ipam.Subnet[port.Key] { return p.subnets.Get(subnet) }
 
 // Changed is the source of the names of Subnets whose usage is another than before.
 func (p *Pools) Changed() *reconcile.Feed { return &p.changed }
 
-// Users are the owners, in order, who have addresses of a Subnet.
-func (p *Pools) Users(subnet string) []ovs.Owner {
+// Users are the owners, in order, that have addresses of a Subnet.
+func (p *Pools) Users(subnet string) []port.Key {
 	pool := p.subnets.Get(subnet)
 	if pool == nil {
 		return nil
 	}
-	return parseOwners(pool.Owners())
+	return slices.SortedFunc(slices.Values(pool.Owners()), port.Key.Compare)
 }
 
-// CutOff are the owners, in order, of addresses of a Subnet whom another spec would cut off; told are the gateways that they
+// CutOff are the owners, in order, of addresses of a Subnet that another spec would cut off; told are the gateways that they
 // were told.
-func (p *Pools) CutOff(s Spec, told ipam.Addrs) []ovs.Owner {
+func (p *Pools) CutOff(s Spec, told ipam.Addrs) []port.Key {
 	pool := p.subnets.Get(s.Subnet)
 	if pool == nil {
 		return nil
 	}
-	return parseOwners(pool.CutOff(told, s.Config))
+	return slices.SortedFunc(slices.Values(pool.CutOff(told, s.Config)), port.Key.Compare)
 }
 
-// Allocate gives an owner addresses of a Subnet. Only then the owner gives back what it has of another one, and waits for
-// nothing any more: who asks one full Subnet after the other is in the queue of each. An address or MAC that another owner
-// has is an *InUseError, and a cause that the owner waits for.
+// Allocate gives an owner addresses of a Subnet. Only then the owner gives back its addresses of another Subnet, and waits for
+// nothing any more: an owner that asks one full Subnet after the other is in the queue of each. An address or MAC that another
+// owner has is an *InUseError, and a cause that the owner waits for.
 func (p *Pools) Allocate(s Spec, r Request) (ipam.Lease, error) {
 	pool := p.Set(s)
-	_, had := pool.Lease(r.Owner.String())
+	_, had := pool.Lease(r.Owner)
 	lease, err := p.ask(pool, s.Subnet, r)
 	if err != nil {
 		return lease, err
@@ -120,13 +126,13 @@ func (p *Pools) Allocate(s Spec, r Request) (ipam.Lease, error) {
 
 // ask is the pool's answer to a request. It is asked again after each wait that begins here: what is waited for may have
 // been freed a moment before.
-func (p *Pools) ask(pool *ipam.Subnet, subnet string, r Request) (ipam.Lease, error) {
+func (p *Pools) ask(pool *ipam.Subnet[port.Key], subnet string, r Request) (ipam.Lease, error) {
 	for {
-		lease, err := pool.Allocate(ipam.Request{Owner: r.Owner.String(), Addrs: r.Addrs, MAC: r.MAC, Family: r.Family})
+		lease, err := pool.Allocate(ipam.Request[port.Key]{Owner: r.Owner, Addrs: r.Addrs, MAC: r.MAC, Family: r.Family})
 		if errors.Is(err, ipam.ErrFull) {
 			p.WaitFor(r.Owner, Subnet(subnet)) // its place in the queue goes when the owner settles elsewhere
 		}
-		taken := (*ipam.ConflictError)(nil)
+		taken := (*ipam.ConflictError[port.Key])(nil)
 		if !errors.As(err, &taken) || !p.WaitFor(r.Owner, address(subnet, taken.Subject)) {
 			return lease, inUse(err)
 		}
@@ -134,9 +140,9 @@ func (p *Pools) ask(pool *ipam.Subnet, subnet string, r Request) (ipam.Lease, er
 }
 
 // Reserve records addresses that an owner had before this process began.
-func (p *Pools) Reserve(s Spec, owner ovs.Owner, lease ipam.Lease) error {
-	if err := p.Set(s).Reserve(owner.String(), lease); err != nil {
-		return fmt.Errorf("recording %s of %s: %w", lease.Addrs, describe(owner), inUse(err))
+func (p *Pools) Reserve(s Spec, owner port.Key, lease ipam.Lease) error {
+	if err := p.Set(s).Reserve(owner, lease); err != nil {
+		return fmt.Errorf("recording %s of %s: %w", lease.Addrs, owner, inUse(err))
 	}
 	p.settle(owner, s.Subnet)
 	return nil
@@ -144,21 +150,46 @@ func (p *Pools) Reserve(s Spec, owner ovs.Owner, lease ipam.Lease) error {
 
 // Release takes back whatever an owner has, and wakes those who waited for it. What is reserved for the owner goes to the
 // reservation.
-func (p *Pools) Release(owner ovs.Owner) { p.settle(owner, "") }
+func (p *Pools) Release(owner port.Key) { p.settle(owner, "") }
+
+// ReleaseAll does so for all ports of an object.
+func (p *Pools) ReleaseAll(object ovs.Owner) {
+	for _, owner := range p.Ports(object) {
+		p.Release(owner)
+	}
+}
+
+// Ports are the ports of an object: its first one, and the further ones that have addresses or wait for some.
+func (p *Pools) Ports(object ovs.Owner) []port.Key {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := []port.Key{port.First(object)}
+	for _, name := range slices.Sorted(maps.Keys(p.further[object])) {
+		out = append(out, port.Key{Owner: object, Interface: name})
+	}
+	return out
+}
+
+// know notes a port for Ports. Pools.mu is held.
+func (p *Pools) know(owner port.Key) {
+	if owner.Interface != "" {
+		insert(p.further, owner.Owner, owner.Interface)
+	}
+}
 
 // Held is what an owner has, and of which Subnet.
-func (p *Pools) Held(owner ovs.Owner) (subnet string, lease ipam.Lease) {
+func (p *Pools) Held(owner port.Key) (subnet string, lease ipam.Lease) {
 	p.mu.Lock()
 	subnet = p.home[owner]
 	p.mu.Unlock()
 	if pool := p.subnets.Get(subnet); pool != nil {
-		lease, _ = pool.Lease(owner.String())
+		lease, _ = pool.Lease(owner)
 	}
 	return subnet, lease
 }
 
 // Holder is the UID of the object that has what its owner, a name, holds; empty when that is not known.
-func (p *Pools) Holder(owner ovs.Owner) string {
+func (p *Pools) Holder(owner port.Key) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.holder[owner]
@@ -166,7 +197,7 @@ func (p *Pools) Holder(owner ovs.Owner) string {
 
 // Bind says of which object the addresses of an owner are: a name may have been another object's before. What nobody holds
 // is not bound.
-func (p *Pools) Bind(owner ovs.Owner, uid string) {
+func (p *Pools) Bind(owner port.Key, uid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, holds := p.home[owner]; holds && uid != "" {
@@ -174,8 +205,8 @@ func (p *Pools) Bind(owner ovs.Owner, uid string) {
 	}
 }
 
-// settle makes a Subnet the home of an owner, who leaves all others and waits for nothing; "" is no home.
-func (p *Pools) settle(owner ovs.Owner, to string) {
+// settle makes a Subnet the home of an owner, which leaves all others and waits for nothing; "" is no home.
+func (p *Pools) settle(owner port.Key, to string) {
 	home, queued := p.move(owner, to)
 	for _, subnet := range queued {
 		p.leave(subnet, owner)
@@ -192,7 +223,7 @@ func (p *Pools) settle(owner ovs.Owner, to string) {
 }
 
 // move writes an owner's new home down, and tells the old one and the Subnets in whose queues the owner may be.
-func (p *Pools) move(owner ovs.Owner, to string) (home string, queued []string) {
+func (p *Pools) move(owner port.Key, to string) (home string, queued []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	home = p.home[owner]
@@ -203,8 +234,10 @@ func (p *Pools) move(owner ovs.Owner, to string) (home string, queued []string) 
 	}
 	if to != "" {
 		p.home[owner] = to
+		p.know(owner)
 		return home, queued
 	}
+	drop(p.further, owner.Owner, owner.Interface)
 	if reservation, kept := p.reserved.byOwner[owner]; kept && p.hand(owner, reservation) {
 		return "", queued
 	}
@@ -214,12 +247,12 @@ func (p *Pools) move(owner ovs.Owner, to string) (home string, queued []string) 
 }
 
 // leave takes an owner out of the pool of a Subnet and out of its queue, and tells what it had there.
-func (p *Pools) leave(subnet string, owner ovs.Owner) (had ipam.Lease) {
+func (p *Pools) leave(subnet string, owner port.Key) (had ipam.Lease) {
 	pool := p.subnets.Get(subnet)
 	if pool == nil {
 		return had
 	}
-	had, _ = pool.Lease(owner.String())
-	p.call(parseOwners(pool.Release(owner.String())))
+	had, _ = pool.Lease(owner)
+	p.call(pool.Release(owner))
 	return had
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -24,8 +25,8 @@ func spec(t *testing.T, name, cidr string) pool.Spec {
 	return pool.Spec{Subnet: name, Config: ipam.Config{Prefixes: prefixes, Gateways: prefixes.FirstUsable()}}
 }
 
-// pod is a pod of the test as an owner.
-func pod(name string) ovs.Owner { return ovs.Owner{Feature: "pod", Key: "shop/" + name} }
+// pod is the first port of a pod of the test.
+func pod(name string) port.Key { return port.First(ovs.Owner{Feature: "pod", Key: "shop/" + name}) }
 
 // woken collects the keys of the pods whose turn has come.
 func woken(t *testing.T, pools *pool.Pools) *[]string {
@@ -104,7 +105,7 @@ func TestWhoWaitsIsFoundByItsCauses(t *testing.T) {
 	pools := pool.New()
 	pools.WaitFor(pod("a"), pool.Subnet("web"), pool.Namespace("shop"))
 	pools.WaitFor(pod("b"), pool.Subnet("web"))
-	pools.WaitFor(ovs.Owner{Feature: "node", Key: "n1"}, pool.Subnet("web"))
+	pools.WaitFor(port.First(ovs.Owner{Feature: "node", Key: "n1"}), pool.Subnet("web"))
 	for name, tc := range map[string]struct {
 		feature string
 		causes  []pool.Cause
@@ -241,8 +242,9 @@ func TestDeletedSubnetWakesItsQueue(t *testing.T) {
 // Who reads of a conflict reads which object has the address.
 func TestConflictsNameTheObject(t *testing.T) {
 	pools, s := pool.New(), spec(t, "web", "10.20.0.0/24")
-	for want, owner := range map[string]ovs.Owner{
-		"is in use by pod shop/a": pod("a"), "is in use by node n1": {Feature: "node", Key: "n1"},
+	for want, owner := range map[string]port.Key{
+		"is in use by pod shop/a": pod("a"), "is in use by pod shop/a (net1.default)": second("a"),
+		"is in use by node n1": port.First(ovs.Owner{Feature: "node", Key: "n1"}),
 	} {
 		lease := allocate(t, pools, s, pool.Request{Owner: owner})
 		_, err := pools.Allocate(s, pool.Request{Owner: pod("late"), Addrs: lease.Addrs})

@@ -1,23 +1,23 @@
 package pool
 
-import "github.com/woven-cni/woven/pkg/ovs"
+import "github.com/woven-cni/woven/pkg/port"
 
 // Reservation is the Owner.Feature of those who keep addresses for an owner while it does not have them.
 const Reservation = "reservation"
 
 // reservations are who keeps the addresses of whom. Pools.mu protects them.
 type reservations struct {
-	byOwner map[ovs.Owner]ovs.Owner // owner -> its reservation
-	owners  map[ovs.Owner]ovs.Owner // reservation -> its owner
+	byOwner map[port.Key]port.Key // owner -> its reservation
+	owners  map[port.Key]port.Key // reservation -> its owner
 }
 
 func newReservations() reservations {
-	return reservations{byOwner: map[ovs.Owner]ovs.Owner{}, owners: map[ovs.Owner]ovs.Owner{}}
+	return reservations{byOwner: map[port.Key]port.Key{}, owners: map[port.Key]port.Key{}}
 }
 
 // Keep makes a reservation that of an owner: what the reservation has is for the owner to claim, and what the owner gives
 // back is the reservation's. An owner that waits looks again.
-func (p *Pools) Keep(reservation, owner ovs.Owner) {
+func (p *Pools) Keep(reservation, owner port.Key) {
 	p.mu.Lock()
 	_, known := p.reserved.byOwner[owner]
 	_, waits := p.waits.byOwner[owner]
@@ -29,7 +29,7 @@ func (p *Pools) Keep(reservation, owner ovs.Owner) {
 }
 
 // Unkeep ends a reservation: what it has is free, and what its owner has goes back to all when the owner gives it back.
-func (p *Pools) Unkeep(reservation ovs.Owner) {
+func (p *Pools) Unkeep(reservation port.Key) {
 	p.mu.Lock()
 	if owner, kept := p.reserved.owners[reservation]; kept {
 		delete(p.reserved.byOwner, owner)
@@ -40,7 +40,7 @@ func (p *Pools) Unkeep(reservation ovs.Owner) {
 }
 
 // Kept says whether there is a reservation for an owner.
-func (p *Pools) Kept(owner ovs.Owner) bool {
+func (p *Pools) Kept(owner port.Key) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, kept := p.reserved.byOwner[owner]
@@ -48,7 +48,7 @@ func (p *Pools) Kept(owner ovs.Owner) bool {
 }
 
 // Keeps says whether a reservation is that of any owner.
-func (p *Pools) Keeps(reservation ovs.Owner) bool {
+func (p *Pools) Keeps(reservation port.Key) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, keeps := p.reserved.owners[reservation]
@@ -56,7 +56,7 @@ func (p *Pools) Keeps(reservation ovs.Owner) bool {
 }
 
 // Claim gives an owner that has nothing what is reserved for it.
-func (p *Pools) Claim(owner ovs.Owner) {
+func (p *Pools) Claim(owner port.Key) {
 	p.mu.Lock()
 	reservation, kept := p.reserved.byOwner[owner]
 	claimed := kept && p.home[owner] == "" && p.hand(reservation, owner)
@@ -68,10 +68,10 @@ func (p *Pools) Claim(owner ovs.Owner) {
 }
 
 // hand makes what one owner has another's. The addresses are in use all the while. Pools.mu is held.
-func (p *Pools) hand(from, to ovs.Owner) bool {
+func (p *Pools) hand(from, to port.Key) bool {
 	home := p.home[from]
 	pool := p.subnets.Get(home)
-	if pool == nil || !pool.Rename(from.String(), to.String()) {
+	if pool == nil || !pool.Rename(from, to) {
 		return false
 	}
 	delete(p.home, from)

@@ -8,10 +8,11 @@ import (
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/port"
 )
 
 // kept is the IP object that reserves addresses for a pod.
-var kept = ovs.Owner{Feature: pool.Reservation, Key: "web-0.shop"}
+var kept = port.First(ovs.Owner{Feature: pool.Reservation, Key: "web-0.shop"})
 
 func TestReservedAddressIsItsOwners(t *testing.T) {
 	pools, s := pool.New(), spec(t, "web", oneAddress)

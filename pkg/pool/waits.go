@@ -1,13 +1,12 @@
 package pool
 
 import (
-	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
 
 	"github.com/woven-cni/woven/pkg/ipam"
-	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -72,16 +71,16 @@ func addresses(subnet string, l ipam.Lease) []Cause {
 
 // waits are the owners that wait, by cause and the other way round. Pools.mu protects them.
 type waits struct {
-	byCause map[Cause]map[ovs.Owner]struct{}
-	byOwner map[ovs.Owner]map[Cause]struct{}
+	byCause map[Cause]map[port.Key]struct{}
+	byOwner map[port.Key]map[Cause]struct{}
 }
 
 func newWaits() waits {
-	return waits{byCause: map[Cause]map[ovs.Owner]struct{}{}, byOwner: map[ovs.Owner]map[Cause]struct{}{}}
+	return waits{byCause: map[Cause]map[port.Key]struct{}{}, byOwner: map[port.Key]map[Cause]struct{}{}}
 }
 
 // add writes causes of an owner down, and says whether any is new.
-func (w waits) add(owner ovs.Owner, causes ...Cause) (news bool) {
+func (w waits) add(owner port.Key, causes ...Cause) (news bool) {
 	for _, c := range causes {
 		if _, there := w.byOwner[owner][c]; !there {
 			insert(w.byCause, c, owner)
@@ -93,7 +92,7 @@ func (w waits) add(owner ovs.Owner, causes ...Cause) (news bool) {
 }
 
 // only drops all causes of an owner but some, and returns what it dropped.
-func (w waits) only(owner ovs.Owner, causes ...Cause) (dropped []Cause) {
+func (w waits) only(owner port.Key, causes ...Cause) (dropped []Cause) {
 	for c := range w.byOwner[owner] {
 		if !slices.Contains(causes, c) {
 			dropped = append(dropped, c)
@@ -107,14 +106,12 @@ func (w waits) only(owner ovs.Owner, causes ...Cause) (dropped []Cause) {
 }
 
 // owners are those that wait for any of the causes, each once and in order.
-func (w waits) owners(causes ...Cause) []ovs.Owner {
-	all := map[ovs.Owner]struct{}{}
+func (w waits) owners(causes ...Cause) []port.Key {
+	all := map[port.Key]struct{}{}
 	for _, c := range causes {
 		maps.Copy(all, w.byCause[c])
 	}
-	return slices.SortedFunc(maps.Keys(all), func(a, b ovs.Owner) int {
-		return cmp.Or(cmp.Compare(a.Feature, b.Feature), cmp.Compare(a.Key, b.Key))
-	})
+	return slices.SortedFunc(maps.Keys(all), port.Key.Compare)
 }
 
 // insert puts a value into the set of a key.
@@ -134,17 +131,17 @@ func drop[K, V comparable](sets map[K]map[V]struct{}, key K, value V) {
 }
 
 // WaitFor adds causes to those that an owner waits for, until it gets addresses or is released, and says whether any is new.
-func (p *Pools) WaitFor(owner ovs.Owner, causes ...Cause) (news bool) {
+func (p *Pools) WaitFor(owner port.Key, causes ...Cause) (news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.waits.add(owner, causes...)
+	return p.await(owner, causes...)
 }
 
 // WaitOnly makes the causes all that an owner waits for: it leaves the queues of all other Subnets, and keeps its place in
 // those of these.
-func (p *Pools) WaitOnly(owner ovs.Owner, causes ...Cause) {
+func (p *Pools) WaitOnly(owner port.Key, causes ...Cause) {
 	p.mu.Lock()
-	p.waits.add(owner, causes...)
+	p.await(owner, causes...)
 	dropped, home := p.waits.only(owner, causes...), p.home[owner]
 	p.mu.Unlock()
 	for _, c := range dropped {
@@ -154,17 +151,25 @@ func (p *Pools) WaitOnly(owner ovs.Owner, causes ...Cause) {
 	}
 }
 
-// Waiting are the keys of the owners of a feature that wait for any of the causes. They go on waiting.
+// await adds causes of an owner. Pools.mu is held.
+func (p *Pools) await(owner port.Key, causes ...Cause) (news bool) {
+	if len(causes) > 0 {
+		p.know(owner)
+	}
+	return p.waits.add(owner, causes...)
+}
+
+// Waiting are the keys of a feature's objects, each once, of which a port waits for any of the causes. They go on waiting.
 func (p *Pools) Waiting(feature string, causes ...Cause) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var keys []string
 	for _, owner := range p.waits.owners(causes...) {
-		if owner.Feature == feature {
-			keys = append(keys, owner.Key)
+		if owner.Owner.Feature == feature {
+			keys = append(keys, owner.Owner.Key)
 		}
 	}
-	return keys
+	return slices.Compact(keys)
 }
 
 // WaitingNamespaces are the Namespaces whose bindings somebody waits for.
@@ -180,7 +185,8 @@ func (p *Pools) WaitingNamespaces() []string {
 	return names
 }
 
-// Turns is the source of the keys of those owners of a feature whose turn has come: an address that they wait for is free.
+// Turns is the source of the keys of those objects of a feature whose turn has come: an address that one of their ports waits for
+// is free.
 func (p *Pools) Turns(feature string) *reconcile.Feed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,12 +198,12 @@ func (p *Pools) Turns(feature string) *reconcile.Feed {
 	return feed
 }
 
-// Again has an owner look again at what it wants.
-func (p *Pools) Again(owner ovs.Owner) { p.call([]ovs.Owner{owner}) }
+// Again has an owner's object looked at again.
+func (p *Pools) Again(owner port.Key) { p.call([]port.Key{owner}) }
 
 // call hands owners to their features.
-func (p *Pools) call(owners []ovs.Owner) {
+func (p *Pools) call(owners []port.Key) {
 	for _, owner := range owners {
-		p.Turns(owner.Feature).Add(owner.Key)
+		p.Turns(owner.Owner.Feature).Add(owner.Owner.Key)
 	}
 }

@@ -59,16 +59,13 @@ const (
 const requestedChassis = "requested-chassis"
 
 // Sym names the row of an owner's first port.
-func Sym(owner ovs.Owner) ovs.Sym { return Port{Owner: owner}.Sym() }
+func Sym(owner ovs.Owner) ovs.Sym { return First(owner).Sym() }
+
+// Key tells the port from all others.
+func (p Port) Key() Key { return Key{Owner: p.Owner, Interface: p.Interface} }
 
 // Sym names the row.
-func (p Port) Sym() ovs.Sym {
-	sym := ovs.Sym(p.Owner.String() + "/port")
-	if p.Interface != "" {
-		sym += ovs.Sym("/" + p.Interface)
-	}
-	return sym
-}
+func (p Port) Sym() ovs.Sym { return p.Key().Sym() }
 
 // AddTo adds the row to what the port's owner wants.
 func (p Port) AddTo(want *ovs.Desired) ovs.Added {

@@ -88,3 +88,17 @@ func TestReadRefuses(t *testing.T) {
 		})
 	}
 }
+
+// The row of each port of an owner says which one it is.
+func TestKeyOfIsTheInverse(t *testing.T) {
+	for _, key := range []port.Key{port.First(web), {Owner: web, Interface: "net1.default"}, port.First(ovs.Owner{Feature: "node", Key: "n1"})} {
+		if got, ok := port.KeyOf(key.Owner, key.Sym()); !ok || got != key {
+			t.Errorf("the row %s is the port %s (%t), want %s", key.Sym(), got, ok, key)
+		}
+	}
+	for _, sym := range []ovs.Sym{"pod/shop/web-0/port/", "pod/shop/web-0/ports", "pod/shop/web-01/port", "pod/shop/web-0/dhcp"} {
+		if got, ok := port.KeyOf(web, sym); ok {
+			t.Errorf("the row %s is the port %s", sym, got)
+		}
+	}
+}

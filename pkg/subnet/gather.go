@@ -12,7 +12,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/cidr"
 	"github.com/woven-cni/woven/pkg/ipam"
-	"github.com/woven-cni/woven/pkg/ovs"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/spec"
 )
 
@@ -82,8 +82,8 @@ type accepted struct {
 	subnet *Subnet
 }
 
-// cutOff are the owners of addresses whom the spec would cut off: their address would be outside, or their gateway nobody's.
-func (f *feature) cutOff(in Input) []ovs.Owner {
+// cutOff are the ports that the spec would cut off: their address would be outside, or their gateway nobody's.
+func (f *feature) cutOff(in Input) []port.Key {
 	s, problems := Parse(in.Subnet, in.DefaultVpc)
 	if len(problems.Blocking()) > 0 || in.InForce != nil && in.InForce.CIDRs == s.CIDRs && in.InForce.Gateways == s.Gateways {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -41,7 +42,7 @@ func give(t *testing.T, pools *pool.Pools, obj *v1.Subnet, addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pools.Allocate(s.Pool(), pool.Request{Owner: ovs.Owner{Feature: "pod", Key: "shop/web-0"}, Addrs: addrs}); err != nil {
+	if _, err := pools.Allocate(s.Pool(), pool.Request{Owner: port.First(ovs.Owner{Feature: "pod", Key: "shop/web-0"}), Addrs: addrs}); err != nil {
 		t.Fatal(err)
 	}
 }

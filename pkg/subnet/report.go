@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/spec"
 )
@@ -89,7 +90,7 @@ func (f *feature) status(in Input, out reconcile.Outcome, subnet *v1.Subnet) {
 	}
 }
 
-func setUsage(st *v1.SubnetStatus, pool *ipam.Subnet) {
+func setUsage(st *v1.SubnetStatus, pool *ipam.Subnet[port.Key]) {
 	v4, v6 := pool.Usage()
 	ranges4, ranges6 := pool.UsageRanges()
 	st.V4AvailableIPs, st.V4UsingIPs = v1.Count(v4.Available), v1.Count(v4.Using)

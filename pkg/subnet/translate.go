@@ -13,6 +13,7 @@ import (
 	"github.com/woven-cni/woven/pkg/meter"
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
+	"github.com/woven-cni/woven/pkg/port"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/vpc"
 )
@@ -27,12 +28,12 @@ type Input struct {
 	JoinSubnet, DefaultSubnet string
 	// EnableLB is whether subnets that do not say so get the Vpc's Services.
 	EnableLB bool
-	// Users are the owners of addresses of the subnet; read only when the object is to be deleted.
-	Users []ovs.Owner
+	// Users are the ports that have addresses of the subnet; read only when the object is to be deleted.
+	Users []port.Key
 	// InForce is what was accepted before; nil is nothing. While the spec is refused, the rows are those of this.
 	InForce *Subnet
-	// CutOff are the owners of addresses whom the spec would cut off.
-	CutOff []ovs.Owner
+	// CutOff are the ports that the spec would cut off.
+	CutOff []port.Key
 	// VpcGoing says that the Vpc is being deleted.
 	VpcGoing bool
 	// NoNamespaces are those that the spec names and that do not exist.
@@ -118,10 +119,10 @@ func verdict(in Input) (Subnet, reconcile.Problems) {
 const ownersShown = 3
 
 // named are the first of the owners, and how many more there are.
-func named(owners []ovs.Owner) string {
+func named(owners []port.Key) string {
 	names := make([]string, 0, ownersShown+1)
 	for _, o := range owners[:min(len(owners), ownersShown)] {
-		names = append(names, o.Feature+" "+o.Key)
+		names = append(names, o.String())
 	}
 	if more := len(owners) - ownersShown; more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))

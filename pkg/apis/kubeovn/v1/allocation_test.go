@@ -112,3 +112,16 @@ func TestPortNames(t *testing.T) {
 		}
 	}
 }
+
+func TestProviderOfPort(t *testing.T) {
+	for _, provider := range []string{"", "net1.default", "net1.default.ovn"} {
+		if got, ok := ProviderOfPort(PortNameOfPod("shop", "web-0", provider), "shop", "web-0"); !ok || got != provider {
+			t.Errorf("the port for %q is for %q (%t)", provider, got, ok)
+		}
+	}
+	for _, name := range []string{"web-0", "web-0.shop.", "web-0.shopping", "web-1.shop", "web-0.shop." + Provider} {
+		if provider, ok := ProviderOfPort(name, "shop", "web-0"); ok {
+			t.Errorf("%s is a port for %q", name, provider)
+		}
+	}
+}
