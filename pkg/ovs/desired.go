@@ -15,6 +15,8 @@ type Row struct {
 	Also []Membership
 	// Exact are sets of the row itself that hold these values and no others.
 	Exact []Exact
+	// From is the owner that had the row in an earlier version of Woven, if it was another: the row becomes this one's as it is.
+	From Owner
 }
 
 // Exact is all that a set of values holds. It suits big sets that belong to one owner: elements come and go one by one,
@@ -43,6 +45,9 @@ type Desired struct {
 	Rows []Row
 	// Needs are rows of others that these rely on.
 	Needs []Need
+	// Left are rows that the owner had in an earlier version of Woven, and that are another's now (Row.From): they stay as they
+	// are until the other one takes them, so that there is no moment without them.
+	Left []Sym
 }
 
 // Add wants one row more.
@@ -66,6 +71,12 @@ func (a Added) In(c Column) Added {
 // Also says in which other sets the row is, and what else it puts into sets.
 func (a Added) Also(members ...Membership) Added {
 	a.d.Rows[a.i].Also = append(a.d.Rows[a.i].Also, members...)
+	return a
+}
+
+// From says which owner had the row in an earlier version.
+func (a Added) From(owner Owner) Added {
+	a.d.Rows[a.i].From = owner
 	return a
 }
 

@@ -90,7 +90,9 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	if s.VPC == in.DefaultVpc {
 		s.addLocalPolicies(&want)
 		s.clearReplyMark(&want)
-		if s.Name != in.JoinSubnet {
+		if s.Name == in.JoinSubnet {
+			s.addJoin(&want)
+		} else {
 			s.markReplies(&want)
 		}
 	}

@@ -1,3 +1,4 @@
 // Package vpc turns a Vpc into the OVN rows that carry it: one Logical_Router, the Load_Balancer_Group that holds its
-// Services, and in the default Vpc the route that hands what leaves the cluster to the nodes.
+// Services, the Port_Group of its switches with the ACLs that all of them have, and in the default Vpc what keeps pods from
+// tunnels and databases.
 package vpc

@@ -3,7 +3,6 @@ package vpc
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -89,9 +88,6 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		if (s.Spec.Vpc == key.Name || s.Spec.Vpc == "" && in.Default) && !awaitsAnother(s) {
 			in.Subnets = append(in.Subnets, s.Name)
 		}
-		if s.Name == f.defaults.Join && in.Default {
-			in.JoinGateways, in.JoinCIDRs = join(s, key.Name)
-		}
 	}
 	slices.Sort(in.Subnets)
 	return in, f.namespaces(ctx, &in)
@@ -121,19 +117,6 @@ func (f *feature) namespaces(ctx context.Context, in *Input) (err error) {
 		}
 	}
 	return nil
-}
-
-// join reads the router's own addresses on the join subnet, and its CIDRs; none while nothing of it is in force, which its
-// own condition says.
-func join(obj *v1.Subnet, defaultVpc string) (gateways []netip.Addr, cidrs []netip.Prefix) {
-	s, ok := spec.Usable(obj, defaultVpc)
-	if !ok {
-		return nil, nil
-	}
-	for _, p := range s.Prefixes() {
-		gateways, cidrs = append(gateways, s.Gateway(p)), append(cidrs, p)
-	}
-	return gateways, cidrs
 }
 
 // record is how the Vpc itself should read.

@@ -11,6 +11,9 @@ import (
 // FeatureName is the Owner.Feature of a Vpc's rows.
 const FeatureName = "vpc"
 
+// Owner is whose the rows of a Vpc are.
+func Owner(vpc string) ovs.Owner { return ovs.Owner{Feature: FeatureName, Key: vpc} }
+
 // Router names the Logical_Router of a Vpc.
 func Router(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/router") }
 
@@ -45,11 +48,13 @@ func databasePolicy(vpc, family string) ovs.Sym {
 	return ovs.Sym("vpc/" + vpc + "/database-policy/" + family)
 }
 
-// joinACL names the ACL that keeps pods from the nodes' addresses on the join subnet, and joinReplies the one that lets
-// packets of connections that exist through.
-func joinACL(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/join-acl") }
+// JoinACL names the ACL that keeps pods from the nodes' addresses on the join subnet, and JoinReplies the one that lets packets of
+// connections that exist through. The join subnet has these rows, and the default route; their names are those that they have had
+// since they were the Vpc's.
+func JoinACL(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/join-acl") }
 
-func joinReplies(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/join-replies") }
+// JoinReplies is told of at JoinACL.
+func JoinReplies(vpc string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/join-replies") }
 
 // NodeAddresses names the Address_Set of the nodes' own addresses; the default Vpc has one for each family.
 func NodeAddresses(vpc, family string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "/nodes/" + family) }
@@ -57,6 +62,7 @@ func NodeAddresses(vpc, family string) ovs.Sym { return ovs.Sym("vpc/" + vpc + "
 // NodesSet is the name of an Address_Set of NodeAddresses, for matches.
 func NodesSet(family string) string { return "woven.nodes." + family }
 
-func defaultRoute(vpc, family string) ovs.Sym {
+// DefaultRoute names the Logical_Router_Static_Route of a family that leads packets to the outside as far as the nodes' policies.
+func DefaultRoute(vpc, family string) ovs.Sym {
 	return ovs.Sym("vpc/" + vpc + "/default-route/" + family)
 }

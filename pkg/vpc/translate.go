@@ -1,7 +1,6 @@
 package vpc
 
 import (
-	"net/netip"
 	"slices"
 
 	"k8s.io/utils/ptr"
@@ -26,10 +25,6 @@ type Input struct {
 	NoNamespaces []string
 	// Elsewhere are, as a sentence each, the namespaces of the spec whose pods are not in the Vpc.
 	Elsewhere []string
-	// JoinGateways are the default Vpc's own addresses on the join subnet; empty for every other Vpc.
-	JoinGateways []netip.Addr
-	// JoinCIDRs are the join subnet's, as JoinGateways.
-	JoinCIDRs []netip.Prefix
 }
 
 // routerOptions keep a router's state in proportion to its neighbours, not to its traffic (ovn-nb(5), Logical_Router).
@@ -67,15 +62,9 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 		}
 	}
 	addDoors(&want, in)
-	for _, gateway := range in.JoinGateways {
-		family, everywhere := "v4", "0.0.0.0/0"
-		if gateway.Is6() {
-			family, everywhere = "v6", "::/0"
-		}
-		// The router's routing stage has to find a route before its policy stage can send the packet to the sender's node. The
-		// next hop of this route is only used for a packet that no node's policy takes, which then goes nowhere.
-		want.Add(defaultRoute(name, family), &nb.LogicalRouterStaticRoute{IPPrefix: everywhere, Nexthop: gateway.String()}).
-			In(ovs.RouterStaticRoutes.Of(Router(name)))
+	if in.Default {
+		// These rows are the join subnet's now (package subnet), and were the Vpc's in earlier versions.
+		want.Left = []ovs.Sym{DefaultRoute(name, "v4"), DefaultRoute(name, "v6"), JoinACL(name), JoinReplies(name)}
 	}
 	problems := notImplemented(&in.Vpc.Spec)
 	in.adviseIdle(&problems)

@@ -58,7 +58,7 @@ func (d *differ) row(w *resolvedRow) error {
 		d.add(change{kind: insert, table: w.table, uuid: w.uuid, sym: w.sym, model: w.model, set: w.ids})
 	default:
 		// A row of ours that somebody robbed of its external_ids is still known by its UUID.
-		if o := cur.IDs().Owner(); o != "" && o != d.want.owner.String() {
+		if o := cur.IDs().Owner(); o != "" && o != d.want.owner.String() && o != w.from.String() {
 			return &ovs.ErrTaken{Table: w.table.Name, Details: fmt.Sprintf("%s belongs to %s", w.sym, o)}
 		}
 		d.update(w, cur)
@@ -161,6 +161,7 @@ func with(m map[string]string, k, v string) map[string]string {
 // leftovers undoes what the owner has and no longer wants.
 func (d *differ) leftovers() {
 	d.gone = map[string]bool{}
+	d.owned = slices.DeleteFunc(d.owned, func(r cache.OwnedRow) bool { return d.want.left[r.UUID] && d.want.byUUID[r.UUID] == nil })
 	for _, r := range d.owned {
 		if d.want.byUUID[r.UUID] == nil {
 			d.gone[r.UUID] = true

@@ -20,6 +20,7 @@ type Resolved struct {
 	byUUID map[string]*resolvedRow
 	needs  []need
 	needed map[string]bool // rows of others, by UUID
+	left   map[string]bool // rows that another owner is to take, by UUID
 }
 
 // resolvedRow is a Row with everything looked up.
@@ -31,6 +32,7 @@ type resolvedRow struct {
 	ids     record.IDs    // all of external_ids that is ours; nil where the table has none
 	members []record.Membership
 	exact   []*schema.Column // sets of this row that hold nothing but members
+	from    ovs.Owner        // who may have the row yet
 }
 
 // Owner is whose wishes they are.
@@ -45,7 +47,10 @@ func Resolve(db *schema.Database, owner ovs.Owner, want ovs.Desired) (*Resolved,
 	if owner.Feature == "" || owner.Key == "" || strings.Contains(owner.Feature, "/") {
 		errs = append(errs, fmt.Errorf("%q is no owner", owner))
 	}
-	out := &Resolved{db: db, owner: owner, byUUID: make(map[string]*resolvedRow, len(want.Rows))}
+	out := &Resolved{db: db, owner: owner, byUUID: make(map[string]*resolvedRow, len(want.Rows)), left: map[string]bool{}}
+	for _, sym := range want.Left {
+		out.left[sym.UUID()] = true
+	}
 	for _, r := range want.Rows {
 		w, err := resolveRow(db, r)
 		if err == nil && out.byUUID[w.uuid] != nil {
@@ -74,7 +79,7 @@ func resolveRow(db *schema.Database, r ovs.Row) (*resolvedRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &resolvedRow{table: t, sym: r.Sym, uuid: r.Sym.UUID(), model: reflect.ValueOf(r.Model).Elem()}
+	w := &resolvedRow{table: t, sym: r.Sym, uuid: r.Sym.UUID(), model: reflect.ValueOf(r.Model).Elem(), from: r.From}
 	if t.UUID(w.model) != "" {
 		return nil, errors.New("its model has a UUID of its own")
 	}
