@@ -55,21 +55,21 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 			return nil
 		},
 		Gather: func(_ context.Context, _ client.Reader, key types.NamespacedName) (Input, error) {
-			in := Input{Name: key.Name}
+			return Input{Name: key.Name}, nil
+		},
+		Claim: func(_ context.Context, _ types.NamespacedName, in *Input) (func(reconcile.Outcome), error) {
 			in.Selector, in.Used = r.Review(in.Name)
-			return in, nil
+			return func(out reconcile.Outcome) {
+				switch {
+				case !out.Programmed():
+				case in.Used:
+					r.Made(in.Name)
+				default:
+					r.Gone(in.Name)
+				}
+			}, nil
 		},
 		Translate: Translate,
-		Report: func(_ context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
-			switch {
-			case !out.Programmed():
-			case in.Used:
-				r.Made(in.Name)
-			default:
-				r.Gone(in.Name)
-			}
-			return nil
-		},
 	}
 }
 

@@ -42,6 +42,8 @@ type Input struct {
 	Lease ipam.Lease
 	// Problems say why nothing is reserved.
 	Problems reconcile.Problems
+
+	wish wish
 }
 
 // NewReservations is the feature of the IP objects that users write before a port exists, or label ip_reserved: their addresses
@@ -55,6 +57,7 @@ func NewReservations(env *reconcile.Env) reconcile.Feature[Input] {
 		Watches: []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}}},
 		Sources: []source.Source{&reconcile.FeedSource{Feed: f.Pools.Turns(pool.Reservation), Enqueue: reconcile.Queue}},
 		Gather:  f.gather,
+		Claim:   f.claim,
 		Translate: func(in Input) (ovs.Desired, reconcile.Problems) {
 			return ovs.Desired{}, in.Problems
 		},
@@ -87,27 +90,30 @@ func (f *reservations) gather(ctx context.Context, r client.Reader, key types.Na
 		return Input{}, fmt.Errorf("reading IP %s: %w", key.Name, err)
 	}
 	if err != nil || isRecord(&object) {
-		f.Pools.Unkeep(keeper(key.Name))
 		return Input{}, nil //nolint:nilerr // what is gone reserves nothing
 	}
 	in := Input{IP: &object}
-	wish, err := parseWish(&object)
-	if err != nil {
-		f.Pools.Unkeep(wish.request.Owner)
+	if in.wish, err = parseWish(&object); err != nil {
 		in.refuse("%s", err)
-		return in, nil //nolint:nilerr // the user is told, and an edit is looked at
 	}
-	if _, held := f.Pools.Held(wish.port); held.IsZero() {
-		if err := f.reserve(ctx, &in, wish); err != nil {
-			return Input{}, err
-		}
-		return in, nil
-	}
-	if object.Labels[v1.LabelIPReserved] == "" && !f.Pools.Kept(wish.port) {
-		return Input{}, nil // it came after its port: the record, which is about to be labelled so
-	}
-	f.Pools.Keep(wish.request.Owner, wish.port)
 	return in, nil
+}
+
+// claim keeps what the object asks for. Nothing of it is in the database: how the look ends makes no difference.
+func (f *reservations) claim(ctx context.Context, key types.NamespacedName, in *Input) (done func(reconcile.Outcome), err error) {
+	if in.IP == nil || len(in.Problems) > 0 {
+		f.Pools.Unkeep(keeper(key.Name))
+		return nil, nil
+	}
+	if _, held := f.Pools.Held(in.wish.port); held.IsZero() {
+		return nil, f.reserve(ctx, in, in.wish)
+	}
+	if in.IP.Labels[v1.LabelIPReserved] == "" && !f.Pools.Kept(in.wish.port) {
+		in.IP = nil // it came after its port: the record, which is about to be labelled so
+		return nil, nil
+	}
+	f.Pools.Keep(in.wish.request.Owner, in.wish.port)
+	return nil, nil
 }
 
 // reserve keeps the addresses for a port that has none.

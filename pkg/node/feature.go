@@ -43,7 +43,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		Watches: append(f.addresses.Watches(),
 			reconcile.Watch{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{subnet.FitsOtherwise}}),
 		Sources: []source.Source{&reconcile.FeedSource{Feed: f.pools.Turns(FeatureName), Enqueue: reconcile.Queue}},
-		Workers: workers, Gather: f.gather, Translate: Translate, Report: f.report, Record: f.record(),
+		Workers: workers, Gather: f.gather, Claim: f.claim, Translate: Translate, Report: f.report, Record: f.record(),
 	}
 }
 
@@ -114,15 +114,26 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		return in, nil
 	}
 	in.Join = s
-	f.pools.Claim(PortKey(key.Name))
-	in.Lease, in.Shortage = f.pools.Allocate(s.Pool(), pool.Request{Owner: PortKey(key.Name)})
 	return in, nil
+}
+
+// claim takes the node's addresses.
+func (f *feature) claim(_ context.Context, key types.NamespacedName, in *Input) (done func(reconcile.Outcome), err error) {
+	owner := PortKey(key.Name)
+	if in.Exists && in.Shortage == nil {
+		f.pools.Claim(owner)
+		in.Lease, in.Shortage = f.pools.Allocate(in.Join.Pool(), pool.Request{Owner: owner})
+	}
+	return func(out reconcile.Outcome) {
+		if !in.Exists && out.Programmed() {
+			f.pools.Release(owner)
+		}
+	}, nil
 }
 
 func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
 	if !in.Exists {
 		if out.Programmed() {
-			f.pools.Release(PortKey(key.Name))
 			f.told.Delete(key.Name)
 		}
 		return nil

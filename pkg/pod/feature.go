@@ -59,7 +59,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 			&reconcile.FeedSource{Feed: f.Pools.Turns(FeatureName), Enqueue: reconcile.Queue},
 			&reconcile.FeedSource{Feed: f.Groups.Pods(), Enqueue: reconcile.Queue},
 		},
-		Workers: workers, Seed: f.seed, Gather: f.gather, Translate: Translate, Report: f.report,
+		Workers: workers, Seed: f.seed, Gather: f.gather, Claim: f.claim, Translate: Translate, Report: f.report,
 	}
 }
 

@@ -13,33 +13,18 @@ import (
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
-func (f *feature) report(ctx context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
+func (f *feature) report(ctx context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
 	switch {
-	case !in.Attached || in.Over:
-		// Only when the rows are gone can the addresses be another's.
-		if out.Programmed() {
-			f.Pools.ReleaseAll(Owner(key))
-			f.Groups.Forget(key)
-			if in.Over {
-				f.Pools.Again(PortKey(key))
-			}
-		}
-		return nil
-	case out.Waiting != nil:
-		f.Groups.Failed(key, false)
-	case out.Err != nil:
-		// Perhaps it was written; the retry tells.
+	case !in.Attached, in.Over, out.Waiting != nil, out.Err != nil:
+		return nil //nolint:nilerr // the kit retries what went wrong
 	case len(out.Problems.Blocking()) > 0:
-		f.Groups.Failed(key, true)
 		f.tell(in, "AcquireAddressFailed", out.Problems.Blocking().String())
 	case in.Lease.IsZero():
-		f.Groups.Failed(key, true)
 		f.tell(in, "AcquireAddressFailed", in.Problems.String())
 	default:
-		f.Groups.Joined(key, in.Groups)
 		return f.annotate(ctx, in)
 	}
-	return nil //nolint:nilerr // the kit retries what went wrong
+	return nil
 }
 
 // tell leaves an Event on the pod.

@@ -102,7 +102,7 @@ func (f *feature) feature() reconcile.Feature[Input] {
 			&reconcile.FeedSource{Feed: f.Addresses.Changed(), Enqueue: f.whenAddresses},
 			&reconcile.FeedSource{Feed: &f.waits.feed, Enqueue: reconcile.QueueAfter(statusDelay)},
 		},
-		Workers: workers, Seed: f.seed, Gather: f.gather, Translate: Translate, Report: f.report,
+		Workers: workers, Seed: f.seed, Gather: f.gather, Claim: f.claim, Translate: Translate, Report: f.report,
 	}
 	if f.served() {
 		out.For, out.When = f.empty(), edited(annotationsOfUsers)

@@ -40,7 +40,20 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 			return in, err
 		}
 	}
-	return in, f.selectPods(&in)
+	return in, nil
+}
+
+// claim takes a place in the groups that the rows will speak of.
+func (f *feature) claim(_ context.Context, _ types.NamespacedName, in *Input) (done func(reconcile.Outcome), err error) {
+	if in.Object != nil && len(in.Problems.Blocking()) == 0 {
+		err = f.selectPods(in)
+	}
+	return func(out reconcile.Outcome) {
+		f.Groups.Brought(in.Lacking, out.Programmed())
+		if out.Programmed() {
+			f.Groups.Keep(in.Owner, in.Policy.Subject, in.Groups...)
+		}
+	}, err
 }
 
 // selectPods sees to the groups that the rows will speak of. The groups of the rows that are in place stay in use until

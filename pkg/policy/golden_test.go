@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
@@ -34,7 +33,7 @@ func TestPages(t *testing.T) {
 			t.Fatal("there is no such kind of policy")
 		}
 		f := constructor(env)
-		f.Gather = settling(t, c, env, f.Gather)
+		f.Claim = settling(t, c, env, f.Claim)
 		return f
 	})
 }
@@ -80,34 +79,36 @@ func joined(t *testing.T, page reconciletest.Page, pools *pool.Pools) {
 	}
 }
 
-type gather = func(context.Context, client.Reader, types.NamespacedName) (policy.Input, error)
+type claim = func(context.Context, types.NamespacedName, *policy.Input) (func(reconcile.Outcome), error)
 
 // settling plays the parts of the other controllers: it makes the groups that a policy waits for and has all pods join.
-func settling(t *testing.T, c *reconciletest.Cluster, env *reconcile.Env, policies gather) gather {
+func settling(t *testing.T, c *reconciletest.Cluster, env *reconcile.Env, policies claim) claim {
 	groups, rows := group.RegistryOf(env), group.New(env)
-	return func(ctx context.Context, r client.Reader, key types.NamespacedName) (policy.Input, error) {
+	return func(ctx context.Context, key types.NamespacedName, in *policy.Input) (func(reconcile.Outcome), error) {
 		place(t, c, groups)
+		gathered := *in
 		for range 100 {
-			in, err := policies(ctx, r, key)
-			if wait := (*reconcile.Wait)(nil); !errors.As(err, &wait) {
-				return in, err
+			*in = gathered
+			done, err := policies(ctx, key, in)
+			wait := (*reconcile.Wait)(nil)
+			if !errors.As(err, &wait) {
+				return done, err
 			}
+			done(reconcile.Outcome{Waiting: wait})
 			for _, s := range in.Groups {
 				if s.Port.Name != "" && s.Port.Number == 0 {
 					continue
 				}
-				group, err := rows.Gather(ctx, r, types.NamespacedName{Name: s.Name()})
-				if err == nil {
-					err = rows.Report(ctx, types.NamespacedName{}, group, reconcile.Outcome{})
-				}
+				made, err := rows.Claim(ctx, types.NamespacedName{}, &group.Input{Name: s.Name()})
 				if err != nil {
 					t.Fatal(err)
 				}
+				made(reconcile.Outcome{})
 			}
 			place(t, c, groups)
 		}
 		t.Fatalf("%s waits for ever", key)
-		return policy.Input{}, nil
+		return nil, nil
 	}
 }
 

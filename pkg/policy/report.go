@@ -34,10 +34,6 @@ type status struct {
 }
 
 func (f *feature) report(ctx context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
-	f.Groups.Brought(in.Lacking, out.Programmed())
-	if out.Programmed() {
-		f.Groups.Keep(in.Owner, in.Policy.Subject, in.Groups...)
-	}
 	if in.Object == nil {
 		f.waits.end(in.Owner)
 		return nil

@@ -44,8 +44,12 @@ type Feature[Input any] struct {
 	// Seed, which may be nil, takes into memory what is in use from before this process, out of the caches and the database.
 	// The Seeds of all features, in the order in which they are added, end before any key of any feature is looked at.
 	Seed func(ctx context.Context) error
-	// Gather reads caches. A vanished object gathers empty and is not an error; nor is a *Wait.
+	// Gather only reads. A vanished object gathers empty and is not an error; nor is a *Wait.
 	Gather func(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error)
+	// Claim, which may be nil, takes for the object what it shares with others, such as addresses or a place in groups, and
+	// puts what it got into the input. A *Wait is no error. The kit tells done how the look has ended, once and whatever becomes
+	// of it, before anybody else; done is not nil unless nothing was taken.
+	Claim func(ctx context.Context, key types.NamespacedName, in *Input) (done func(Outcome), err error)
 	// Translate is pure. The zero Desired removes every row of the key; with a problem that is blocking, nothing is sent, or
 	// the rows of what was accepted before. Nil is that of a feature without rows and problems.
 	Translate func(Input) (ovs.Desired, Problems)
@@ -161,7 +165,12 @@ type Outcome struct {
 	InUse string
 	// Plan is what was sent; empty when there was nothing to do.
 	Plan engine.Plan
+
+	unread bool
 }
+
+// Unread says that the look has ended before anything was known of the object, with an error: the retry tells.
+func (o Outcome) Unread() bool { return o.unread }
 
 // Programmed says whether OVN now holds exactly what the object asks for.
 func (o Outcome) Programmed() bool {
@@ -238,21 +247,13 @@ func (r *runner[Input]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 	}
 	started := time.Now()
 	drift, drifted := r.drifted.LoadAndDelete(req)
-	in, err := r.Gather(ctx, r.client, req.NamespacedName)
-	if err != nil && drifted {
+	in, out, unprepared := r.look(ctx, req)
+	if wait := (*Wait)(nil); drifted && (out.unread || errors.As(out.Waiting, &wait)) {
 		r.drifted.Store(req, drift)
+		drifted = false
 	}
-	var out Outcome
-	var unprepared error
-	switch wait := (*Wait)(nil); {
-	case errors.As(err, &wait):
-		out.Waiting, drifted = wait, false
-	case err != nil:
-		return ctrl.Result{}, fmt.Errorf("gathering %s %s: %w", r.Name, req, err)
-	default:
-		want, problems := r.translate(in)
-		unprepared = r.prepare(ctx, &r.writer, req.NamespacedName, in, problems)
-		out = r.apply(ctx, req, want, problems)
+	if out.unread {
+		return ctrl.Result{}, out.Err
 	}
 	if !out.Plan.Empty() {
 		log.FromContext(ctx).Info("programmed", "ops", out.Plan.Len(), "took", time.Since(started).String())
@@ -266,6 +267,40 @@ func (r *runner[Input]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 	}
 	told := r.tell(ctx, &r.writer, req.NamespacedName, in, out)
 	return ctrl.Result{}, errors.Join(out.Err, r.unlessStale(ctx, req, unprepared), r.unlessStale(ctx, req, told))
+}
+
+// errUnfinished is how a look has ended of which nothing else is known: it has panicked.
+var errUnfinished = errors.New("the look did not come to an end")
+
+// look gathers, claims, translates and applies. The error is that of what is written before the rows.
+func (r *runner[Input]) look(ctx context.Context, req ctrl.Request) (in Input, out Outcome, unprepared error) {
+	in, err := r.Gather(ctx, r.client, req.NamespacedName)
+	if err != nil {
+		return in, unread(fmt.Sprintf("gathering %s %s", r.Name, req), err), nil
+	}
+	out = Outcome{Err: errUnfinished, unread: true}
+	if r.Claim != nil {
+		var done func(Outcome)
+		defer func() {
+			if done != nil {
+				done(out)
+			}
+		}()
+		if done, err = r.Claim(ctx, req.NamespacedName, &in); err != nil {
+			return in, unread(fmt.Sprintf("claiming for %s %s", r.Name, req), err), nil
+		}
+	}
+	want, problems := r.translate(in)
+	unprepared = r.prepare(ctx, &r.writer, req.NamespacedName, in, problems)
+	return in, r.apply(ctx, req, want, problems), unprepared
+}
+
+// unread is the outcome of a look that has not come to translate anything.
+func unread(doing string, err error) Outcome {
+	if wait := (*Wait)(nil); errors.As(err, &wait) {
+		return Outcome{Waiting: wait}
+	}
+	return Outcome{Err: fmt.Errorf("%s: %w", doing, err), unread: true}
 }
 
 // unlessStale is the error, but for an object that was edited meanwhile: that is looked at again with the event of the edit.

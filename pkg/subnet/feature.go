@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,7 +43,7 @@ const workers = 256
 func New(env *reconcile.Env) reconcile.Feature[Input] {
 	f := &feature{
 		client: env.Client, pools: pool.PoolsOf(env), config: reconcile.Setting[Settings](env), defaults: reconcile.Setting[spec.Defaults](env),
-		subnets: cidr.MapOf(env), addresses: nodeaddr.JudgeOf(env), chooser: pool.ChooserOf(env), ranges: newRanges(),
+		subnets: cidr.MapOf(env), addresses: nodeaddr.JudgeOf(env), chooser: pool.ChooserOf(env), memory: memoryOf(env),
 	}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
@@ -58,13 +57,13 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		},
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: f.pools.Changed(), Enqueue: reconcile.QueueAfter(statusDelay)},
-			&reconcile.FeedSource{Feed: &f.ranges.freed, Enqueue: reconcile.Queue},
+			&reconcile.FeedSource{Feed: &f.memory.freed, Enqueue: reconcile.Queue},
 			&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses},
 		},
 		Workers:   workers,
 		Gather:    f.gather,
+		Claim:     f.claim,
 		Translate: Translate,
-		Report:    f.report,
 		Record:    f.record(),
 	}
 }
@@ -93,9 +92,7 @@ type feature struct {
 	addresses *nodeaddr.Judge
 	// chooser knows which Subnets name a Namespace.
 	chooser *pool.Chooser
-	ranges  *ranges
-	// accepted is, by name, what is in force of each Subnet that this process has looked at.
-	accepted sync.Map
+	memory  *memory
 }
 
 // vpcGoesOn drops what a Vpc says besides being there, or about to go.

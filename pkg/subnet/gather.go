@@ -37,7 +37,12 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	if subnet.DeletionTimestamp != nil {
 		in.Users = f.pools.Users(subnet.Name)
 	}
-	return in, f.judge(ctx, &in)
+	// What the cluster has of its own is asked only of a spec that is not in force: an address that a node reports later, in the
+	// middle of a Subnet, is the node's mistake, and must not take the Subnet down with all its pods.
+	if c := requestOf(&subnet, f.subnets.Vpc(&subnet)); c.vpc == f.defaults.Vpc && !c.inForce {
+		in.Taken, err = f.clusterAddrs(ctx, c.prefixes)
+	}
+	return in, err
 }
 
 // vpcGoing says whether a Vpc is being deleted. What is in it already keeps it; a new Subnet would do so for ever.
@@ -53,7 +58,7 @@ func (*feature) vpcGoing(ctx context.Context, r client.Reader, name string) (boo
 // inForce is what is in force of a Subnet, or nil. What this process has let it have it knows by itself; only of a Subnet
 // that it has not seen yet the object's status says it.
 func (f *feature) inForce(ctx context.Context, obj *v1.Subnet) (*Subnet, error) {
-	if known, ok := f.accepted.Load(obj.Name); ok && known.(accepted).uid == obj.UID {
+	if known, ok := f.memory.accepted.Load(obj.Name); ok && known.(accepted).uid == obj.UID {
 		return known.(accepted).subnet, nil
 	}
 	s, ok := spec.InForce(obj, f.defaults.Vpc)
@@ -68,18 +73,10 @@ func (f *feature) inForce(ctx context.Context, obj *v1.Subnet) (*Subnet, error) 
 			ok = ok && !slices.ContainsFunc(others, func(o *v1.Subnet) bool { return o.Name != obj.Name && cidr.InForce(o) })
 		}
 	}
-	known := accepted{uid: obj.UID}
-	if ok {
-		known.subnet = (*Subnet)(&s)
+	if !ok {
+		return nil, nil
 	}
-	f.accepted.Store(obj.Name, known)
-	return known.subnet, nil
-}
-
-// accepted is what this process knows to be in force of a Subnet; nil is nothing.
-type accepted struct {
-	uid    types.UID
-	subnet *Subnet
+	return (*Subnet)(&s), nil
 }
 
 // cutOff are the ports that the spec would cut off: their address would be outside, or their gateway nobody's.
@@ -93,42 +90,6 @@ func (f *feature) cutOff(in Input) []port.Key {
 		gateways = in.InForce.Gateways
 	}
 	return f.pools.CutOff(s.Pool(), gateways)
-}
-
-// judge finds what is in the way of a Subnet, and takes its ranges if nothing is.
-//
-// What the cluster has of its own is asked only of a spec that is not in force: an address that a node reports later, in
-// the middle of a Subnet, is the node's mistake, and must not take the Subnet down with all its pods.
-func (f *feature) judge(ctx context.Context, in *Input) error {
-	c := requestOf(in.Subnet, f.subnets.Vpc(in.Subnet))
-	if c.vpc == f.defaults.Vpc && !c.inForce {
-		var err error
-		if in.Taken, err = f.clusterAddrs(ctx, c.prefixes); err != nil {
-			return err
-		}
-	}
-	f.ranges.mu.Lock()
-	defer f.ranges.mu.Unlock()
-	// Under the lock: of a Subnet that leaves the cache after this, its last look tells who waits for its range.
-	var others []*v1.Subnet
-	for _, p := range c.prefixes {
-		some, err := f.subnets.Overlapping(ctx, c.vpc, p)
-		if err != nil {
-			return err //nolint:wrapcheck // it says what could not be read
-		}
-		others = append(others, some...)
-	}
-	if in.InForce != nil {
-		f.ranges.keep(in.Subnet.Name, in.InForce.VPC, in.InForce.prefixes())
-	}
-	inTheWay := f.ranges.inTheWay(c, others)
-	in.Taken = append(in.Taken, inTheWay...)
-	if _, problems := verdict(*in); len(problems.Blocking()) == 0 && !in.gone() {
-		f.ranges.take(c)
-	} else {
-		f.ranges.refuse(c, inTheWay)
-	}
-	return nil
 }
 
 // taken is a range of a Subnet, as it stands in another one's way.

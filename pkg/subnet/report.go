@@ -1,10 +1,7 @@
 package subnet
 
 import (
-	"context"
 	"fmt"
-
-	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
@@ -15,31 +12,6 @@ import (
 
 // rangesShown bounds the text of addresses in the status: a /16 with every other address in use would not fit an object.
 const rangesShown = 256
-
-// report takes the outcome into the pools and the ranges.
-func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
-	switch {
-	case in.Subnet == nil || in.gone():
-		if out.Programmed() {
-			f.pools.Delete(key.Name)
-			f.ranges.confirm(key.Name, "", nil)
-			f.accepted.Delete(key.Name)
-		}
-	case len(out.Problems.Blocking()) > 0:
-		f.ranges.lose(in.Subnet)
-		if in.InForce != nil {
-			f.pools.Set(in.InForce.Pool())
-		}
-	default:
-		s, _ := Parse(in.Subnet, in.DefaultVpc)
-		f.accepted.Store(s.Name, accepted{uid: in.Subnet.UID, subnet: &s})
-		if out.Programmed() {
-			f.ranges.confirm(s.Name, s.VPC, s.prefixes())
-		}
-		f.pools.Set(s.Pool())
-	}
-	return nil
-}
 
 // record is how the Subnet itself should read.
 func (f *feature) record() reconcile.Record[Input, *v1.Subnet] {

@@ -152,6 +152,16 @@ func play[In any](t *testing.T, c *Cluster, page Page, f reconcile.Feature[In]) 
 		if err != nil {
 			t.Fatalf("gathering %s: %v", key, err)
 		}
+		done := func(reconcile.Outcome) {}
+		if f.Claim != nil {
+			told, err := f.Claim(t.Context(), key, &in)
+			if err != nil {
+				t.Fatalf("claiming for %s: %v", key, err)
+			}
+			if told != nil {
+				done = told
+			}
+		}
 		want, problems := f.Translate(in)
 		if again, same := f.Translate(in); !reflect.DeepEqual(want, again) || !reflect.DeepEqual(problems, same) {
 			t.Errorf("translating %s twice makes two different answers", key)
@@ -172,7 +182,9 @@ func play[In any](t *testing.T, c *Cluster, page Page, f reconcile.Feature[In]) 
 			}
 			fmt.Fprintf(&b, "%s: %s (%s)\n", verb, p, p.Reason)
 		}
-		if err := f.Tell(t.Context(), c, key, in, reconcile.Outcome{Problems: problems}); err != nil {
+		out := reconcile.Outcome{Problems: problems}
+		done(out)
+		if err := f.Tell(t.Context(), c, key, in, out); err != nil {
 			t.Fatalf("telling %s: %v", key, err)
 		}
 		b.WriteString(changes(t, before, snap(t, c, f.For, key)))

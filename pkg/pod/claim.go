@@ -1,0 +1,195 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ipam"
+	"github.com/woven-cni/woven/pkg/pool"
+	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/subnet"
+)
+
+// claim takes addresses for the pod, and its place in the groups that policies have it in.
+func (f *feature) claim(ctx context.Context, key types.NamespacedName, in *Input) (done func(reconcile.Outcome), err error) {
+	done = func(out reconcile.Outcome) { f.done(key, in, out) }
+	if !in.Attached {
+		return done, nil
+	}
+	if err := f.lease(ctx, in); err != nil || in.Lease.IsZero() {
+		return done, err
+	}
+	return done, f.place(in)
+}
+
+// done gives back what a pod without a port had, and tells the groups what has become of one with a port.
+func (f *feature) done(key types.NamespacedName, in *Input, out reconcile.Outcome) {
+	switch {
+	case !in.Attached || in.Over:
+		// Only when the row is gone can the address be another's.
+		if out.Programmed() {
+			f.Pools.ReleaseAll(Owner(key))
+			f.Groups.Forget(key)
+			if in.Over {
+				f.Pools.Again(PortKey(key))
+			}
+		}
+	case out.Waiting != nil:
+		f.Groups.Failed(key, false)
+	case out.Err != nil:
+		// Perhaps it was written; the retry tells.
+	case len(out.Problems.Blocking()) > 0, in.Lease.IsZero():
+		f.Groups.Failed(key, true)
+	default:
+		f.Groups.Joined(key, in.Groups)
+	}
+}
+
+// lease finds the pod's addresses. What the pod holds it keeps, whatever its annotations or its subnet have come to say
+// since: its interface has these addresses, and moving the port would cut it off.
+func (f *feature) lease(ctx context.Context, in *Input) error {
+	owner := PortKey(in.Key)
+	f.Pools.Claim(owner)
+	home, lease := f.Pools.Held(owner)
+	if lease.IsZero() {
+		return f.find(ctx, in)
+	}
+	if before := f.Pools.Holder(owner); before != "" && before != string(in.Pod.UID) {
+		inherits, err := f.inherits(ctx, in.Pod, home, lease)
+		if err != nil {
+			return err
+		}
+		if !inherits {
+			in.Over = true
+			return nil
+		}
+	}
+	f.Pools.Bind(owner, string(in.Pod.UID))
+	var err error
+	in.Lease = lease
+	if in.Subnet, in.Untold, err = f.home(ctx, home); err != nil {
+		return err
+	}
+	if !in.Untold {
+		f.Pools.WaitOnly(owner) // nothing
+		return nil
+	}
+	if f.Pools.WaitFor(owner, pool.Subnet(home)) {
+		// The pod is told as soon as the subnet is in force: perhaps it is since the look at it.
+		in.Subnet, in.Untold, err = f.home(ctx, home)
+	}
+	return err
+}
+
+// home reads the subnet of a lease. While its spec is not in force, only its name is known.
+func (f *feature) home(ctx context.Context, name string) (s subnet.Subnet, unknown bool, err error) {
+	s, inForce, err := f.Subnets.Home(ctx, name)
+	if !inForce {
+		s = subnet.Subnet{Name: name}
+	}
+	return s, !inForce, err
+}
+
+// inherits says whether a pod may have what an earlier pod of its name left: it would be in the same subnet, and asks for
+// nothing else.
+func (f *feature) inherits(ctx context.Context, pod *corev1.Pod, home string, lease ipam.Lease) (bool, error) {
+	asked, err := parseRequest(pod)
+	if err != nil || Contradicts(pod, home, lease) ||
+		asked.Family == ipam.OnlyV4 && lease.V6.IsValid() || asked.Family == ipam.OnlyV6 && lease.V4.IsValid() {
+		return false, nil //nolint:nilerr // the refusal is told when the earlier pod's row has gone
+	}
+	names := pool.Named(pod)
+	if len(names) == 0 {
+		if names, err = f.Chooser.Bound(ctx, pod.Namespace); err != nil {
+			return false, err //nolint:wrapcheck // it says what could not be read
+		}
+	}
+	candidates, _, err := f.Subnets.Fit(ctx, names...)
+	return slices.ContainsFunc(candidates, func(s subnet.Subnet) bool { return s.Name == home }), err
+}
+
+// find gets addresses for a pod that has none. What it asks for has bounds, and others' addresses are others'. Annotations
+// that look like our own answer are no more than that: a copy of another pod's, or what is left of an allocation of which
+// there is no record. The pod gets what they say if it can be had, and something else otherwise.
+func (f *feature) find(ctx context.Context, in *Input) error {
+	answered := in.Pod.Annotations[v1.AnnotationAllocated] == "true"
+	asked, err := parseRequest(in.Pod)
+	if err != nil {
+		in.refuse("metadata.annotations", v1.ReasonInvalid, "%s", err)
+		if !answered || bounded(in.Pod) != nil {
+			return nil //nolint:nilerr // the pod's author is told, and nothing is to be tried again
+		}
+	}
+	candidates, unfit, err := f.seek(ctx, in.Pod)
+	if err != nil {
+		return err
+	}
+	for _, u := range unfit {
+		in.refuse("", v1.ReasonInvalid, "subnet %s %s", u.Name, u.Why)
+	}
+	f.allocate(in, candidates, asked)
+	if in.Lease.IsZero() && answered {
+		f.allocate(in, candidates, pool.Request{Owner: asked.Owner, Family: asked.Family})
+	}
+	f.Pools.Bind(asked.Owner, string(in.Pod.UID))
+	if i := slices.IndexFunc(unfit, func(u subnet.Unfit) bool { return u.Unjudged }); i >= 0 && in.Lease.IsZero() {
+		return &reconcile.Wait{For: "the first look at subnet " + unfit[i].Name}
+	}
+	return nil
+}
+
+// seek are the subnets that a pod may be in. The pod waits for what is read here before it is read, until it has addresses.
+func (f *feature) seek(ctx context.Context, pod *corev1.Pod) (candidates []subnet.Subnet, unfit []subnet.Unfit, err error) {
+	owner, names := PortKey(client.ObjectKeyFromObject(pod)), pool.Named(pod)
+	var causes []pool.Cause
+	if len(names) == 0 {
+		causes = append(causes, pool.Namespace(pod.Namespace))
+		f.Pools.WaitFor(owner, causes...)
+		if names, err = f.Chooser.Bound(ctx, pod.Namespace); err != nil {
+			return nil, nil, err //nolint:wrapcheck // it says what could not be read
+		}
+	}
+	f.Pools.WaitOnly(owner, append(causes, pool.Subnets(names...)...)...)
+	return f.Subnets.Fit(ctx, names...) //nolint:wrapcheck // it says what could not be read
+}
+
+// place finds the groups that the pod's port is in from its first moment on.
+func (f *feature) place(in *Input) error {
+	groups, placed := f.Groups.Place(Selected(in.Pod))
+	if !placed {
+		return &reconcile.Wait{For: "the labels of namespace " + in.Key.Namespace}
+	}
+	in.Groups = groups
+	return nil
+}
+
+// allocate takes addresses from the first candidate that has any.
+func (f *feature) allocate(in *Input, candidates []subnet.Subnet, request pool.Request) {
+	for _, s := range candidates {
+		lease, err := f.Pools.Allocate(s.Pool(), request)
+		if err == nil {
+			in.Subnet, in.Lease = s, lease
+			return
+		}
+		if errors.Is(err, ipam.ErrFull) {
+			in.refuse("", v1.ReasonNoFreeAddress, "subnet %s (%s) is full; the pod starts as soon as an address is free", s.Name, s.CIDRs)
+			continue
+		}
+		in.refuse("metadata.annotations", v1.ReasonInvalid, "subnet %s (%s): %s", s.Name, s.CIDRs, err)
+	}
+}
+
+// refuse notes why the pod does not get what it asks for. It is advice, since the pod has no row that could stay as it is:
+// a port without a record of its addresses is taken away.
+func (in *Input) refuse(field, reason, format string, args ...any) {
+	var one reconcile.Problems
+	if one.Advise(field, reason, format, args...); !slices.Contains(in.Problems, one[0]) {
+		in.Problems = append(in.Problems, one[0])
+	}
+}
