@@ -25,7 +25,7 @@ import (
 // features are all that the controller does. What they take into memory at the start they take in this order: addresses,
 // then the groups that policies use, then the pods in them.
 var features = []reconcile.Adder{
-	addBootstrap,
+	reconcile.Func(addBootstrap),
 	reconcile.Add(meter.New),
 	reconcile.Add(vpc.New),
 	reconcile.Add(subnet.New),
@@ -39,7 +39,7 @@ var features = []reconcile.Adder{
 	reconcile.Add(policy.NewClusterNetworkPolicies),
 	reconcile.Add(policy.NewAdminNetworkPolicies),
 	reconcile.Add(policy.NewBaselineAdminNetworkPolicies),
-	policy.AwaitKinds,
+	reconcile.Func(policy.AwaitKinds),
 	reconcile.Add(pod.New),
 	reconcile.Add(group.New),
 }
@@ -58,15 +58,15 @@ func (o *Options) settings(db *engine.DB) []any {
 }
 
 // addFeatures adds all features to a manager.
-func addFeatures(mgr manager.Manager, db *engine.DB, registry prometheus.Registerer, o *Options) error {
+func addFeatures(mgr manager.Manager, db *engine.DB, registry prometheus.Registerer, o *Options) (*reconcile.Env, error) {
 	env, err := reconcile.NewEnv(mgr, db, registry, o.settings(db)...)
 	if err != nil {
-		return fmt.Errorf("preparing for features: %w", err)
+		return nil, fmt.Errorf("preparing for features: %w", err)
 	}
-	for _, add := range features {
-		if err := add(env); err != nil {
-			return fmt.Errorf("adding features: %w", err)
+	for _, f := range features {
+		if err := f.Add(env); err != nil {
+			return nil, fmt.Errorf("adding features: %w", err)
 		}
 	}
-	return nil
+	return env, nil
 }

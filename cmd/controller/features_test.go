@@ -20,6 +20,7 @@ import (
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/meter"
 	"github.com/woven-cni/woven/pkg/ovs/ovstest"
+	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
 )
 
@@ -32,6 +33,7 @@ type world struct {
 	metrics *prometheus.Registry // of the life that it leads now
 	stop    func()
 	options *Options
+	env     *reconcile.Env
 }
 
 // singleStack and dualStack are how the controller is told of a cluster's addresses.
@@ -83,8 +85,9 @@ func (w *world) start() {
 	w.t.Helper()
 	w.sent, w.metrics = &ovstest.Recorder{}, prometheus.NewRegistry()
 	db := w.nb.DB(w.sent.Option())
-	w.stop = w.Start(w.t, func(_ context.Context, mgr manager.Manager) error {
-		return addFeatures(mgr, db, w.metrics, w.options)
+	w.stop = w.Start(w.t, func(_ context.Context, mgr manager.Manager) (err error) {
+		w.env, err = addFeatures(mgr, db, w.metrics, w.options)
+		return err
 	})
 }
 

@@ -69,7 +69,7 @@ func run(ctx context.Context, o *Options) error {
 			return fmt.Errorf("adding the discovery of the northbound database: %w", err)
 		}
 	}
-	if err := addFeatures(mgr, db, metrics.Registry, o); err != nil {
+	if _, err := addFeatures(mgr, db, metrics.Registry, o); err != nil {
 		return err
 	}
 	if err := addProbes(mgr, db); err != nil {

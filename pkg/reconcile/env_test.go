@@ -59,7 +59,7 @@ func TestFeatureThatCannotBeMade(t *testing.T) {
 		env.Index(&corev1.Pod{}, "bad", nil)
 		env.Fail(errors.New("later"))
 		return reconcile.Feature[rate]{}
-	})(env)
+	}).Add(env)
 	if err == nil || !strings.Contains(err.Error(), "indexing *v1.Pod by bad: no such field") {
 		t.Errorf("adding it ends with %v", err)
 	}
