@@ -91,6 +91,8 @@ type feature struct {
 	parts
 	kind
 	waits *waits
+	// hostReaders are the policies whose rows depend on the addresses of nodes.
+	hostReaders reconcile.Readers
 }
 
 func (f *feature) feature() reconcile.Feature[Input] {
@@ -147,23 +149,13 @@ var nodeChanged = predicate.Funcs{CreateFunc: func(event.CreateEvent) bool { ret
 }}
 
 // whenNode looks again at the policies that let in networks: the node may be within them.
-func (f *feature) whenNode(ctx context.Context, _ client.Object) []ctrl.Request {
-	all, err := f.list(ctx, f.Client)
-	if err != nil {
-		return nil // the cache only fails to list while the manager stops
-	}
-	var out []ctrl.Request
-	for _, obj := range all {
-		if p, _ := f.parse(obj); speaksOfHosts(&p) {
-			out = append(out, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
-		}
-	}
-	return out
+func (f *feature) whenNode(context.Context, client.Object) []ctrl.Request {
+	return f.hostReaders.Requests()
 }
 
 // whenAddresses does the same when the accepted addresses of a node are others than before.
 func (f *feature) whenAddresses(queue workqueue.TypedRateLimitingInterface[ctrl.Request], _ string) {
-	for _, request := range f.whenNode(context.Background(), nil) {
+	for _, request := range f.hostReaders.Requests() {
 		queue.Add(request)
 	}
 }

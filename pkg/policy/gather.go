@@ -27,14 +27,14 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	}
 	obj := f.empty()
 	if err := r.Get(ctx, key, obj); err != nil {
+		f.hostReaders.Note(key, false)
 		return in, client.IgnoreNotFound(err)
 	}
 	in.Object = obj
 	in.Policy, in.Problems = f.parse(obj)
-	if len(in.Problems.Blocking()) > 0 {
-		return in, nil
-	}
-	if speaksOfHosts(&in.Policy) {
+	asksHosts := len(in.Problems.Blocking()) == 0 && speaksOfHosts(&in.Policy)
+	f.hostReaders.Note(key, asksHosts)
+	if asksHosts {
 		var err error
 		if in.Hosts, err = f.hosts(ctx, r); err != nil {
 			return in, err

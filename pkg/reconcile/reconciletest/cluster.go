@@ -33,6 +33,7 @@ type Cluster struct {
 	scheme  *runtime.Scheme
 	builder *fake.ClientBuilder
 	writes  sync.Map // string -> *atomic.Int64: how often objects of a kind were written
+	reads   sync.Map // string -> *atomic.Int64: how many objects of a kind were read from caches
 	lacks   sync.Map // schema.GroupKind -> true: what the API does not have yet
 }
 

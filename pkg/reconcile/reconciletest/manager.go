@@ -85,12 +85,15 @@ type cached struct {
 
 // Get implements client.Reader.
 func (c *cached) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	c.read(obj, 1)
 	return c.reader.Get(ctx, key, obj, opts...)
 }
 
 // List implements client.Reader.
 func (c *cached) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	return c.reader.List(ctx, list, opts...)
+	err := c.reader.List(ctx, list, opts...)
+	c.read(list, meta.LenList(list))
+	return err
 }
 
 // informer takes the place of one that asks an API server.
