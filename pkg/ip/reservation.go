@@ -49,13 +49,13 @@ type Input struct {
 // NewReservations is the feature of the IP objects that users write before a port exists, or label ip_reserved: their addresses
 // are nobody's but that port's. They have no rows.
 func NewReservations(env *reconcile.Env) reconcile.Feature[Input] {
-	f := &reservations{parts{Client: env.Client, Subnets: subnet.FinderOf(env), Pools: pool.PoolsOf(env), Events: env.Events}}
+	f := &reservations{parts: parts{Client: env.Client, Subnets: subnet.FinderOf(env), Pools: pool.PoolsOf(env), Events: env.Events}}
 	return reconcile.Feature[Input]{
 		Name:    pool.Reservation,
 		For:     &v1.IP{},
 		When:    predicate.NewPredicateFuncs(func(obj client.Object) bool { return !isRecord(obj) || f.Pools.Keeps(keeper(obj.GetName())) }),
 		Watches: []reconcile.Watch{{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}}},
-		Sources: []source.Source{&reconcile.FeedSource{Feed: f.Pools.Turns(pool.Reservation), Enqueue: reconcile.Queue}},
+		Sources: []source.Source{&reconcile.FeedSource{Feed: f.Pools.Turns(pool.Reservation), Enqueue: reconcile.Queue}, f.renewal.Source()},
 		Gather:  f.gather,
 		Claim:   f.claim,
 		Translate: func(in Input) (ovs.Desired, reconcile.Problems) {
@@ -65,7 +65,11 @@ func NewReservations(env *reconcile.Env) reconcile.Feature[Input] {
 	}
 }
 
-type reservations struct{ parts }
+type reservations struct {
+	parts
+	// renewal tells again that nothing is reserved.
+	renewal reconcile.Renewal
+}
 
 // isRecord says whether an IP object is the controller's own record of a port, and not a user's.
 func isRecord(obj client.Object) bool { return obj.GetLabels()[v1.LabelIPReserved] == "false" }
@@ -176,12 +180,13 @@ func (in *Input) refuse(format string, args ...any) {
 
 // report tells of what is not reserved by an Event, since an IP object has no status, and writes into the object what is: the
 // addresses, and the label that says so.
-func (f *reservations) report(ctx context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
+func (f *reservations) report(ctx context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
 	if in.IP == nil {
 		return nil
 	}
 	if wrong := out.Problems.Blocking(); len(wrong) > 0 {
 		f.Events.Eventf(in.IP, nil, "Warning", "NotReserved", "Reserve", "%s", reconcile.Note(wrong.String()))
+		f.renewal.Told(key)
 		return nil
 	}
 	want := v1.IP{Spec: in.IP.Spec}

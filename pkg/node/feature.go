@@ -35,6 +35,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 	f := &feature{
 		client: env.Client, pools: pool.PoolsOf(env), defaults: reconcile.Setting[spec.Defaults](env),
 		addresses: nodeaddr.JudgeOf(env), events: env.Events,
+		unheeded: reconcile.Unheeded{Events: env.Events, Heeded: heeded},
 	}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
@@ -42,7 +43,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		When: relevant,
 		Watches: append(f.addresses.Watches(),
 			reconcile.Watch{Kind: &v1.Subnet{}, Map: f.whenJoin, When: []predicate.Predicate{subnet.FitsOtherwise}}),
-		Sources: []source.Source{&reconcile.FeedSource{Feed: f.pools.Turns(FeatureName), Enqueue: reconcile.Queue}},
+		Sources: []source.Source{&reconcile.FeedSource{Feed: f.pools.Turns(FeatureName), Enqueue: reconcile.Queue}, f.renewal.Source()},
 		Workers: workers, Gather: f.gather, Claim: f.claim, Translate: Translate, Report: f.report, Record: f.record(),
 	}
 }
@@ -55,7 +56,11 @@ type feature struct {
 	addresses *nodeaddr.Judge
 	// events tells why a node has no address, and which of those that it reports do not count.
 	events recorder.EventRecorder
-	told   sync.Map // node -> []netip.Addr: the accepted addresses that others have been told of
+	// unheeded tells which annotations of Kube-OVN are not in force.
+	unheeded reconcile.Unheeded
+	// renewal tells again that a node has no address, or none of those that it reports.
+	renewal reconcile.Renewal
+	told    sync.Map // node -> []netip.Addr: the accepted addresses that others have been told of
 }
 
 // relevant drops the heartbeats.
@@ -67,6 +72,9 @@ var relevant = predicate.Funcs{
 }
 
 func sameAnnotations(a, b client.Object) bool {
+	if !slices.Equal(heeded.Unheeded(a.GetAnnotations()), heeded.Unheeded(b.GetAnnotations())) {
+		return false
+	}
 	for _, key := range []string{
 		v1.AnnotationIPAddress, v1.AnnotationMACAddress, v1.AnnotationCIDR, v1.AnnotationGateway,
 		v1.AnnotationAllocated, v1.AnnotationLogicalSwitch, v1.AnnotationPortName,
@@ -135,13 +143,16 @@ func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, 
 	if !in.Exists {
 		if out.Programmed() {
 			f.told.Delete(key.Name)
+			f.unheeded.Forget(key)
 		}
 		return nil
 	}
 	f.tellRefused(in)
+	f.unheeded.Tell(in.Node, false)
 	// In a new cluster nodes are there before the subnet is; its coming wakes them, and nobody has to hear of it.
 	if wrong := out.Problems.Blocking(); len(wrong) > 0 && !errors.IsNotFound(in.Shortage) {
 		f.events.Eventf(in.Node, nil, "Warning", "AcquireAddressFailed", "Allocate", "%s", wrong)
+		f.renewal.Told(key)
 	}
 	if !out.Programmed() {
 		return nil
@@ -199,6 +210,7 @@ func (f *feature) tellRefused(in Input) {
 		texts[i] = listed(refused[why]) + " " + why
 	}
 	f.events.Eventf(in.Node, nil, "Warning", "AddressRefused", "Accept", "%s", reconcile.Note("InternalIP "+strings.Join(texts, "; ")))
+	f.renewal.Told(types.NamespacedName{Name: in.Name})
 }
 
 // refusalsTold is how many addresses are named of those that are refused for one reason: a node may report thousands.

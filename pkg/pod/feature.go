@@ -42,10 +42,10 @@ type parts struct {
 
 // New is the Pod feature.
 func New(env *reconcile.Env) reconcile.Feature[Input] {
-	f := &feature{parts{
+	f := &feature{parts: parts{
 		Client: env.Client, Chooser: pool.ChooserOf(env), Subnets: subnet.FinderOf(env), Pools: pool.PoolsOf(env),
 		Groups: group.RegistryOf(env), Events: env.Events, DB: env.DB,
-	}}
+	}, unheeded: reconcile.Unheeded{Events: env.Events, Heeded: heeded}}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Pod{},
@@ -58,12 +58,18 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: f.Pools.Turns(FeatureName), Enqueue: reconcile.Queue},
 			&reconcile.FeedSource{Feed: f.Groups.Pods(), Enqueue: reconcile.Queue},
+			f.renewal.Source(),
 		},
 		Workers: workers, Seed: f.seed, Gather: f.gather, Claim: f.claim, Translate: Translate, Report: f.report,
 	}
 }
 
-type feature struct{ parts }
+type feature struct {
+	parts
+	// unheeded tells which annotations of Kube-OVN are not in force, and renewal again that a pod waits.
+	unheeded reconcile.Unheeded
+	renewal  reconcile.Renewal
+}
 
 // whenSubnet are the pods that wait for a Subnet, or for one that is bound to their namespace as this one is, or was.
 func (f *feature) whenSubnet(ctx context.Context, obj client.Object) []ctrl.Request {

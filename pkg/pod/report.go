@@ -13,14 +13,19 @@ import (
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
-func (f *feature) report(ctx context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
+func (f *feature) report(ctx context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
+	if !in.Attached {
+		f.unheeded.Forget(key)
+		return nil
+	}
+	f.unheeded.Tell(in.Pod, Answered(in.Pod))
 	switch {
-	case !in.Attached, in.Over, out.Waiting != nil, out.Err != nil:
+	case in.Over, out.Waiting != nil, out.Err != nil:
 		return nil //nolint:nilerr // the kit retries what went wrong
 	case len(out.Problems.Blocking()) > 0:
-		f.tell(in, "AcquireAddressFailed", out.Problems.Blocking().String())
+		f.tellWaiting(in, out.Problems.Blocking())
 	case in.Lease.IsZero():
-		f.tell(in, "AcquireAddressFailed", in.Problems.String())
+		f.tellWaiting(in, in.Problems)
 	default:
 		return f.annotate(ctx, in)
 	}
@@ -30,6 +35,12 @@ func (f *feature) report(ctx context.Context, _ types.NamespacedName, in Input, 
 // tell leaves an Event on the pod.
 func (f *feature) tell(in Input, reason, text string) {
 	f.Events.Eventf(in.Pod, nil, "Warning", reason, "Allocate", "%s", reconcile.Note(text))
+}
+
+// tellWaiting leaves an Event on a pod that has no addresses, and another one for as long as it is so.
+func (f *feature) tellWaiting(in Input, why reconcile.Problems) {
+	f.tell(in, "AcquireAddressFailed", why.String())
+	f.renewal.Told(in.Key)
 }
 
 // contradict tells the author of annotations that they are not what the pod has. It is told once: the annotations are

@@ -83,6 +83,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 	index(env)
 	f := &feature{
 		reader: env.Client, addresses: nodeaddr.JudgeOf(env), defaultVpc: reconcile.Setting[spec.Defaults](env).Vpc, events: env.Events,
+		unheeded: reconcile.Unheeded{Events: env.Events, Heeded: heeded},
 	}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
@@ -92,7 +93,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{topologyChanged}},
 			{Kind: &v1.Vpc{}, Map: f.naming, When: []predicate.Predicate{reconcile.CameOrWent}},
 		},
-		Sources: []source.Source{&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses}},
+		Sources: []source.Source{&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses}, f.renewal.Source()},
 		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 }
@@ -105,6 +106,10 @@ type feature struct {
 	defaultVpc string
 	// events tells users why a Service is not reached.
 	events recorder.EventRecorder
+	// unheeded tells which annotations of Kube-OVN are not in force.
+	unheeded reconcile.Unheeded
+	// renewal tells again that a Service is not reached.
+	renewal reconcile.Renewal
 }
 
 // naming are the Services that name a Vpc.
@@ -121,9 +126,15 @@ func (f *feature) naming(ctx context.Context, vpc client.Object) []ctrl.Request 
 }
 
 // report tells the Service's author what keeps it from being reached. A Service has no condition of ours.
-func (f *feature) report(_ context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
-	if wrong := out.Problems.Blocking(); len(wrong) > 0 && in.Service != nil {
+func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
+	if in.Service == nil {
+		f.unheeded.Forget(key)
+		return nil
+	}
+	f.unheeded.Tell(in.Service, false)
+	if wrong := out.Problems.Blocking(); len(wrong) > 0 {
 		f.events.Eventf(in.Service, nil, "Warning", wrong[0].Reason, "Balance", "%s", reconcile.Note(wrong.String()))
+		f.renewal.Told(key)
 	}
 	return nil
 }
