@@ -54,6 +54,7 @@ func index(env *reconcile.Env) {
 		}},
 		{&corev1.Service{}, asksIndex, func(obj client.Object) []string { return asks(obj.(*corev1.Service)) }},
 		{&corev1.Service{}, vpcIndex, func(obj client.Object) []string { return named(obj.GetAnnotations()[v1.AnnotationVpc]) }},
+		{&corev1.Service{}, frontendIndex, func(obj client.Object) []string { return frontends(obj.(*corev1.Service), false) }},
 	} {
 		env.Index(i.obj, i.name, i.keys)
 	}
@@ -92,6 +93,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 			{Kind: &discoveryv1.EndpointSlice{}, Map: serviceOf},
 			{Kind: &corev1.Node{}, Map: f.dependents, When: []predicate.Predicate{topologyChanged}},
 			{Kind: &v1.Vpc{}, Map: f.naming, When: []predicate.Predicate{reconcile.CameOrWent}},
+			{Kind: &corev1.Service{}, Map: f.sharing, When: []predicate.Predicate{frontendsChanged}},
 		},
 		Sources: []source.Source{&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses}, f.renewal.Source()},
 		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
@@ -132,7 +134,7 @@ func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, 
 		return nil
 	}
 	f.unheeded.Tell(in.Service, false)
-	if wrong := out.Problems.Blocking(); len(wrong) > 0 {
+	if wrong := out.Problems; len(wrong) > 0 {
 		f.events.Eventf(in.Service, nil, "Warning", wrong[0].Reason, "Balance", "%s", reconcile.Note(wrong.String()))
 		f.renewal.Told(key)
 	}
@@ -199,6 +201,9 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		}
 	}
 	var err error
+	if in.Taken, err = f.taken(ctx, r, &svc); err != nil {
+		return in, err
+	}
 	if in.Slices, err = slicesOf(ctx, r, key); err != nil || !in.asksNodes() {
 		return in, err
 	}

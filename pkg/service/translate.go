@@ -30,6 +30,8 @@ type Input struct {
 	// Vpc is where the Service can be reached; NoVpc says that there is no such Vpc.
 	Vpc   string
 	NoVpc bool
+	// Taken are the frontends of the Service that another one has, and its key.
+	Taken map[string]string
 	// Nodes are all nodes; read only for a Service that depends on them.
 	Nodes []Host
 }
@@ -55,6 +57,11 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 	rejected := map[string]string{}
 	for _, a := range addresses(in.Service, in.Slices) {
 		for _, port := range in.Service.Spec.Ports {
+			front := frontend(a.Addr, port)
+			if other, taken := in.Taken[front]; taken && !a.cluster {
+				problems.Advise("", v1.ReasonAddressTaken, "%s is not answered, since it is Service %s's", front, other)
+				continue
+			}
 			in.addPort(t, a, port)
 		}
 		if a.cluster && a.Scope != Cluster {
@@ -75,7 +82,7 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 			Name: in.Key + "/refuse", Vips: rejected, Options: map[string]string{"reject": "true"},
 		}).Also(group)
 	}
-	return want, nil
+	return want, problems
 }
 
 // kind tells the load balancers of a Service apart. Family is empty but for templates, which have one family each.

@@ -61,6 +61,8 @@ const (
 	ReasonWaiting = "Waiting"
 	// ReasonVpcNotFound is a Vpc that is named and does not exist.
 	ReasonVpcNotFound = "VpcNotFound"
+	// ReasonAddressTaken is an address and port of a Service that another Service has.
+	ReasonAddressTaken = "AddressTaken"
 	// ReasonVpcTerminating is a new Subnet in a Vpc that is being deleted.
 	ReasonVpcTerminating = "VpcTerminating"
 	// ReasonNamespaceNotFound is a Namespace that is named and does not exist.

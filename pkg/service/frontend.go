@@ -1,0 +1,110 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/reconcile"
+)
+
+// frontendIndex finds the Services that are called by an address, protocol and port.
+const frontendIndex = "frontend"
+
+// frontend is what a client calls, "192.0.2.9:80/tcp".
+func frontend(a netip.Addr, port corev1.ServicePort) string {
+	return join(a, port.Port) + "/" + protocolText(protocolOf(port))
+}
+
+// frontends are those of a Service, all or only those that other Services may have, too: the API server gives each ClusterIP
+// to one Service, and users write addresses for the outside as they like.
+func frontends(s *corev1.Service, outer bool) []string {
+	if !ours(s) {
+		return nil
+	}
+	var out []string
+	for _, a := range addresses(s, nil) {
+		for _, port := range s.Spec.Ports {
+			if !outer || !a.cluster {
+				out = append(out, frontend(a.Addr, port))
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// taken are the frontends of a Service that another one of its Vpc has, by whom: whose ClusterIP it is, else the older one.
+// OVN would serve whichever of the two load balancers came last.
+func (f *feature) taken(ctx context.Context, r client.Reader, s *corev1.Service) (map[string]string, error) {
+	var out map[string]string
+	for _, front := range frontends(s, true) {
+		var others corev1.ServiceList
+		if err := r.List(ctx, &others, client.MatchingFields{frontendIndex: front}); err != nil {
+			return nil, fmt.Errorf("listing the services at %s: %w", front, err)
+		}
+		others.Items = slices.DeleteFunc(others.Items, func(o corev1.Service) bool { return f.vpcOf(&o) != f.vpcOf(s) })
+		if len(others.Items) == 0 {
+			continue
+		}
+		first := slices.MinFunc(others.Items, func(a, b corev1.Service) int { return precedence(&a, &b, front) })
+		if first.Namespace != s.Namespace || first.Name != s.Name {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[front] = reconcile.Key(client.ObjectKeyFromObject(&first))
+		}
+	}
+	return out, nil
+}
+
+// precedence sorts Services by their claim to a frontend.
+func precedence(a, b *corev1.Service, front string) int {
+	guest := func(s *corev1.Service) int {
+		if slices.Contains(frontends(s, true), front) {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(guest(a), guest(b)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+		cmp.Compare(reconcile.Key(client.ObjectKeyFromObject(a)), reconcile.Key(client.ObjectKeyFromObject(b))))
+}
+
+// vpcOf is the Vpc that a Service is in.
+func (f *feature) vpcOf(s *corev1.Service) string {
+	return cmp.Or(s.Annotations[v1.AnnotationVpc], f.defaultVpc)
+}
+
+// sharing are the other Services that have a frontend of a Service.
+func (f *feature) sharing(ctx context.Context, obj client.Object) []ctrl.Request {
+	var out []ctrl.Request
+	for _, front := range frontends(obj.(*corev1.Service), false) {
+		var others corev1.ServiceList
+		if f.reader.List(ctx, &others, client.MatchingFields{frontendIndex: front}) != nil {
+			return nil // the cache only fails to list while the manager stops
+		}
+		for i := range others.Items {
+			key := client.ObjectKeyFromObject(&others.Items[i])
+			if request := (ctrl.Request{NamespacedName: key}); key != client.ObjectKeyFromObject(obj) && !slices.Contains(out, request) {
+				out = append(out, request)
+			}
+		}
+	}
+	return out
+}
+
+// frontendsChanged lets Services through that come, go, or are called by others than before, or elsewhere.
+var frontendsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*corev1.Service), e.ObjectNew.(*corev1.Service)
+	return before.Annotations[v1.AnnotationVpc] != after.Annotations[v1.AnnotationVpc] ||
+		!slices.Equal(frontends(before, false), frontends(after, false))
+}}
