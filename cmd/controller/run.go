@@ -25,6 +25,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/policy"
+	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
 	"github.com/woven-cni/woven/pkg/vpc"
 )
@@ -58,6 +59,7 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+	mgr = reconcile.WithEvents(ctx, mgr)
 	db, err := engine.Open(ctx, ovs.Northbound, splitList(o.NBAddr),
 		engine.WithLogger(mgr.GetLogger().WithName("ovs")), engine.WithMetrics(metrics.Registry),
 		engine.WithWindow(topologyQuiet, topologyLongest, vpc.FeatureName, subnet.FeatureName, node.FeatureName))
