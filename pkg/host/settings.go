@@ -11,6 +11,10 @@ import (
 // keyRemote is the setting that tells ovn-controller where the southbound database is.
 const keyRemote = "ovn-remote"
 
+// lflowCache bounds what ovn-controller keeps of its work on logical flows, in KiB. It is for the next computation of all flows, which is
+// rare here. Without a bound it is a third of the process: docs/adr/0012 has the figures.
+const lflowCache = "32768"
+
 // translateSettings wants the settings that ovn-controller reads: keys of ours in the one row of Open_vSwitch, which Open
 // vSwitch makes itself.
 func translateSettings(in Input) (Desired, []Problem) {
@@ -25,6 +29,7 @@ func translateSettings(in Input) (Desired, []Problem) {
 		"ovn-encap-ip":                tunnel.address.String(),
 		"ovn-encap-csum":              strconv.FormatBool(in.Config.EncapChecksum),
 		"ovn-monitor-all":             "true",
+		"ovn-memlimit-lflow-cache-kb": lflowCache,
 		"ovn-bridge-datapath-type":    in.Config.datapathType(),
 		"ovn-remote-probe-interval":   "30000",
 		"ovn-openflow-probe-interval": "30",
