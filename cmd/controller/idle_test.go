@@ -73,7 +73,7 @@ func TestVpcIsToldWhereItsPodsAre(t *testing.T) {
 	idle(w, vpc)
 }
 
-// TestExclusionsOutsideAreTold grows a range to an exclusion that was outside, and moves it away from the gateway that it had.
+// TestExclusionsOutsideAreTold grows a range to an exclusion that was outside.
 func TestExclusionsOutsideAreTold(t *testing.T) {
 	w := newWorld(t)
 	subnet := newSubnet("web", "10.30.0.0/25")
@@ -82,16 +82,6 @@ func TestExclusionsOutsideAreTold(t *testing.T) {
 	idle(w, subnet, "False OutsideCIDR", "10.30.0.200..10.30.0.210: what is not in 10.30.0.0/25 excludes nothing")
 	edit(w, subnet, func(s *v1.Subnet) { s.Spec.CIDRBlock = "10.30.0.0/24" })
 	idle(w, subnet)
-	edit(w, subnet, func(s *v1.Subnet) {
-		s.Spec.CIDRBlock, s.Spec.Gateway = "10.31.0.0/24", ""
-		s.Spec.ExcludeIps = []string{"10.30.0.1", "10.31.0.9"}
-	})
-	w.row("Logical_Router_Port", "ovn-cluster-web", "networks", "10.31.0.1/24")
-	w.ready("web")
-	idle(w, subnet)
-	if got := strings.Join(subnet.Spec.ExcludeIps, " "); got != "10.31.0.9 10.31.0.1" {
-		t.Errorf("excludeIps are %s", got)
-	}
 }
 
 // TestSubnetOfAVpcThatGoes adds a Subnet to a Vpc that is being deleted: it keeps nobody, and comes into force in the next

@@ -15,7 +15,7 @@ import (
 // that have read addresses of nodes, and nobody reads or parses the others.
 func TestNodeConcernsItsReaders(t *testing.T) {
 	const nodes, subnets, policies, news = 200, 60, 100, 5
-	w := newWorld(t)
+	w := loneWorld(t)
 	last := newNode("last", "198.51.100.1")
 	for i := range nodes - 1 {
 		w.create(newNode(fmt.Sprintf("n%d", i), fmt.Sprintf("192.0.2.%d", i+1)))

@@ -37,6 +37,21 @@ func (w *world) reserved(name, address string) {
 	})
 }
 
+// recordedOn waits until an IP object names the node of the pod that has its address.
+func (w *world) recordedOn(name, node string) {
+	w.t.Helper()
+	reconciletest.Eventually(w.t, "the node of IP "+name, func() string {
+		var ip v1.IP
+		if err := w.Get(w.t.Context(), types.NamespacedName{Name: name}, &ip); err != nil {
+			return err.Error()
+		}
+		if ip.Spec.NodeName != node {
+			return fmt.Sprintf("it is %q, not %q", ip.Spec.NodeName, node)
+		}
+		return ""
+	})
+}
+
 // gone removes a pod and waits until its row is gone too.
 func (w *world) gone(pod *corev1.Pod) {
 	w.t.Helper()
@@ -80,6 +95,7 @@ func TestIPKeepsItsAddress(t *testing.T) {
 	w.create(pod)
 	w.told(pod, "10.16.0.2")
 	w.reserved("web-0.shop", "10.16.0.2")
+	w.recordedOn("web-0.shop", pod.Spec.NodeName)
 	writes := w.Writes(&v1.IP{})
 	w.restart()
 	others++
