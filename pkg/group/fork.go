@@ -2,10 +2,9 @@ package group
 
 import (
 	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/woven-cni/woven/pkg/ovs"
 )
 
 // Fork is a copy of the registry for a dry run: what is claimed of it is not claimed here, and nobody hears of it.
@@ -16,33 +15,11 @@ func (r *Registry) Fork() *Registry {
 		entries: map[*entry]*entry{}, pods: map[*pod]*pod{}, users: map[*user]*user{}, namespaces: map[*namespace]*namespace{},
 		spaces: map[*space]*space{},
 	}
-	fork := &Registry{
-		namespaces: map[string]*namespace{}, pods: map[types.NamespacedName]*pod{}, entries: map[Selector]*entry{}, byName: map[string]*entry{},
-		users: map[ovs.Owner]*user{}, spaces: map[string]*space{}, bound: r.bound, leaving: map[string][]types.NamespacedName{},
-		closing: maps.Clone(r.closing),
+	return &Registry{
+		namespaces: valued(r.namespaces, f.namespace), pods: valued(r.pods, f.pod), entries: valued(r.entries, f.entry), byName: valued(r.byName, f.entry),
+		users: valued(r.users, f.user), spaces: valued(r.spaces, f.space), bound: r.bound,
+		leaving: valued(r.leaving, slices.Clone[[]types.NamespacedName]), closing: maps.Clone(r.closing),
 	}
-	for s, e := range r.entries {
-		fork.entries[s] = f.entry(e)
-	}
-	for name, e := range r.byName {
-		fork.byName[name] = f.entry(e)
-	}
-	for name, ns := range r.namespaces {
-		fork.namespaces[name] = f.namespace(ns)
-	}
-	for key, p := range r.pods {
-		fork.pods[key] = f.pod(p)
-	}
-	for owner, u := range r.users {
-		fork.users[owner] = f.user(u)
-	}
-	for name, s := range r.spaces {
-		fork.spaces[name] = f.space(s)
-	}
-	for name, keys := range r.leaving {
-		fork.leaving[name] = append([]types.NamespacedName(nil), keys...)
-	}
-	return fork
 }
 
 // forking are the copies that are made already: what points at each other here does so there.
@@ -67,6 +44,15 @@ func copied[T any](done map[*T]*T, of *T, fill func(copy *T)) *T {
 	done[of] = made
 	fill(made)
 	return made
+}
+
+// valued copies a map with other values.
+func valued[K comparable, V any](m map[K]V, value func(V) V) map[K]V {
+	out := make(map[K]V, len(m))
+	for k, v := range m {
+		out[k] = value(v)
+	}
+	return out
 }
 
 // mapped copies a map with other keys.

@@ -16,7 +16,8 @@ type Problem struct {
 	Reason string
 	// Message is one sentence for the person who reads kubectl describe.
 	Message string
-	// Advisory problems do not stop the rest of the object from being programmed: a field that is not implemented yet.
+	// Advisory problems do not stop the rest of the object from being programmed: a field that a later version acts on
+	// (ReasonNotImplemented), or one that has no effect as things are (any other reason).
 	Advisory bool
 }
 

@@ -66,17 +66,20 @@ func prepare(ctx context.Context) (stop func(context.Context) error, err error) 
 // within is a context for a step that must not take longer, unless the cluster is slow.
 func within(t *testing.T, limit time.Duration, what string) context.Context {
 	t.Helper()
-	limit = cluster.Patience(limit)
-	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("%s took more than %s", what, limit))
-	t.Cleanup(cancel)
-	return ctx
+	return bounded(t, t.Context(), limit, what)
 }
 
 // background is within for what follows a test, when its own context has ended.
 func background(t *testing.T, limit time.Duration, what string) context.Context {
 	t.Helper()
+	return bounded(t, context.Background(), limit, what)
+}
+
+//nolint:revive // the test comes first, as in all helpers
+func bounded(t *testing.T, ctx context.Context, limit time.Duration, what string) context.Context {
+	t.Helper()
 	limit = cluster.Patience(limit)
-	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("%s took more than %s", what, limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s took more than %s", what, limit))
 	t.Cleanup(cancel)
 	return ctx
 }
