@@ -41,6 +41,13 @@ func (w *world) meddle(spec, status map[client.ObjectKey]func(context.Context)) 
 	})
 }
 
+// meddleWith has somebody edit a Subnet after the controller has read it, and before its first patch arrives.
+func (w *world) meddleWith(subnet *v1.Subnet, change func(*v1.Subnet)) {
+	w.meddle(map[client.ObjectKey]func(context.Context){{Namespace: "*v1.Subnet", Name: subnet.Name}: func(context.Context) {
+		edit(w, subnet.DeepCopy(), change)
+	}}, nil)
+}
+
 // now reads an object.
 func now[T client.Object](w *world, obj T) T {
 	w.t.Helper()

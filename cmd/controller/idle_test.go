@@ -73,7 +73,8 @@ func TestVpcIsToldWhereItsPodsAre(t *testing.T) {
 	idle(w, vpc)
 }
 
-// TestExclusionsOutsideAreTold grows a range to an exclusion that was outside.
+// TestExclusionsOutsideAreTold grows a range to an exclusion that was outside, and moves it away from the gateway that it had,
+// the moment that somebody else edits the Subnet.
 func TestExclusionsOutsideAreTold(t *testing.T) {
 	w := newWorld(t)
 	subnet := newSubnet("web", "10.30.0.0/25")
@@ -82,6 +83,37 @@ func TestExclusionsOutsideAreTold(t *testing.T) {
 	idle(w, subnet, "False OutsideCIDR", "10.30.0.200..10.30.0.210: what is not in 10.30.0.0/25 excludes nothing")
 	edit(w, subnet, func(s *v1.Subnet) { s.Spec.CIDRBlock = "10.30.0.0/24" })
 	idle(w, subnet)
+	w.stop()
+	edit(w, subnet, func(s *v1.Subnet) {
+		s.Spec.CIDRBlock, s.Spec.Gateway = "10.31.0.0/24", ""
+		s.Spec.ExcludeIps = []string{"10.30.0.1", "10.31.0.9"}
+	})
+	w.meddleWith(subnet, func(s *v1.Subnet) { s.Annotations = map[string]string{"note": "seen"} })
+	w.start()
+	w.row("Logical_Router_Port", "ovn-cluster-web", "networks", "10.31.0.1/24")
+	w.ready("web")
+	idle(w, subnet)
+	if got := strings.Join(subnet.Spec.ExcludeIps, " "); got != "10.31.0.9 10.31.0.1" || subnet.Annotations["note"] == "" {
+		t.Errorf("excludeIps are %s, with the annotations %v", got, subnet.Annotations)
+	}
+}
+
+// TestSpecThatWasEditedMeanwhileNeverComesIntoForce moves a Subnet, and spoils its spec the moment before the controller writes how
+// it understands the move: the rows stay, and the range that it was about to have is another one's.
+func TestSpecThatWasEditedMeanwhileNeverComesIntoForce(t *testing.T) {
+	w := newWorld(t)
+	subnet := newSubnet("web", "10.30.0.0/24")
+	w.create(subnet)
+	w.ready("web")
+	w.stop()
+	edit(w, subnet, func(s *v1.Subnet) { s.Spec.CIDRBlock, s.Spec.Gateway, s.Spec.ExcludeIps = "10.31.0.0/24", "", nil })
+	w.meddleWith(subnet, func(s *v1.Subnet) { s.Spec.CIDRBlock = "10.31.0.0/33" })
+	w.start()
+	w.condition("web", v1.ConditionValidated, "False InvalidCIDR")
+	w.create(newSubnet("rival", "10.31.0.0/24"))
+	w.ready("rival")
+	w.row("Logical_Router_Port", "ovn-cluster-web", "networks", "10.30.0.1/24")
+	w.inForceNow("web", "10.30.0.0/24")
 }
 
 // TestSubnetOfAVpcThatGoes adds a Subnet to a Vpc that is being deleted: it keeps nobody, and comes into force in the next

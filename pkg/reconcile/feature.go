@@ -169,7 +169,8 @@ type Outcome struct {
 	unread bool
 }
 
-// Unread says that the look has ended before anything was known of the object, with an error: the retry tells.
+// Unread says that the look has ended before anything of the object came into force, with an error or since the object was edited
+// meanwhile: the next look tells.
 func (o Outcome) Unread() bool { return o.unread }
 
 // Programmed says whether OVN now holds exactly what the object asks for.
@@ -253,7 +254,7 @@ func (r *runner[Input]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 		drifted = false
 	}
 	if out.unread {
-		return ctrl.Result{}, out.Err
+		return ctrl.Result{}, r.unlessStale(ctx, req, out.Err)
 	}
 	if !out.Plan.Empty() {
 		log.FromContext(ctx).Info("programmed", "ops", out.Plan.Len(), "took", time.Since(started).String())
@@ -266,13 +267,14 @@ func (r *runner[Input]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 		r.event(ctx, req, reasonContested, disagrees.Error()+"; another writer is at work there")
 	}
 	told := r.tell(ctx, &r.writer, req.NamespacedName, in, out)
-	return ctrl.Result{}, errors.Join(out.Err, r.unlessStale(ctx, req, unprepared), r.unlessStale(ctx, req, told))
+	return ctrl.Result{}, errors.Join(out.Err, unprepared, r.unlessStale(ctx, req, told))
 }
 
 // errUnfinished is how a look has ended of which nothing else is known: it has panicked.
 var errUnfinished = errors.New("the look did not come to an end")
 
-// look gathers, claims, translates and applies. The error is that of what is written before the rows.
+// look gathers, claims, translates and applies. The error is that of what is written before the rows. When it says that the object
+// has been edited meanwhile, the look ends there: rows, and what the claim hears, would be of a spec that nobody asks for any more.
 func (r *runner[Input]) look(ctx context.Context, req ctrl.Request) (in Input, out Outcome, unprepared error) {
 	in, err := r.Gather(ctx, r.client, req.NamespacedName)
 	if err != nil {
@@ -292,7 +294,12 @@ func (r *runner[Input]) look(ctx context.Context, req ctrl.Request) (in Input, o
 	}
 	want, problems := r.translate(in)
 	unprepared = r.prepare(ctx, &r.writer, req.NamespacedName, in, problems)
-	return in, r.apply(ctx, req, want, problems), unprepared
+	if edited := (*Stale)(nil); errors.As(unprepared, &edited) {
+		out = Outcome{Err: unprepared, unread: true}
+		return in, out, nil
+	}
+	out = r.apply(ctx, req, want, problems)
+	return in, out, unprepared
 }
 
 // unread is the outcome of a look that has not come to translate anything.

@@ -63,12 +63,18 @@ func (f *feature) claim(ctx context.Context, key types.NamespacedName, in *Input
 	}
 	inTheWay := f.memory.inTheWay(c, others)
 	in.Taken = append(in.Taken, inTheWay...)
-	if _, problems := verdict(*in); len(problems.Blocking()) == 0 && !in.gone() {
-		f.memory.take(c)
-	} else {
+	if _, problems := verdict(*in); len(problems.Blocking()) > 0 || in.gone() {
 		f.memory.refuse(c, inTheWay)
+		return done, nil
 	}
-	return done, nil
+	had := slices.Clone(f.memory.held[c.name])
+	f.memory.take(c)
+	return func(out reconcile.Outcome) {
+		if out.Unread() {
+			f.memory.giveBack(c.name, had)
+		}
+		f.done(key.Name, *in, out)
+	}, nil
 }
 
 // done takes the outcome into the pools and the ranges.

@@ -122,6 +122,17 @@ func (r *ranges) take(c request) {
 	r.keep(c.name, c.vpc, c.prefixes)
 }
 
+// giveBack undoes take, for a spec of which nothing came into force: the Subnet has what it had, and those who wait for the rest look
+// again.
+func (r *ranges) giveBack(name string, had []held) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held[name] = had; len(had) == 0 {
+		delete(r.held, name)
+	}
+	r.notify(name)
+}
+
 // keep writes down ranges that a Subnet has.
 func (r *ranges) keep(name, vpc string, prefixes []netip.Prefix) {
 	for _, p := range prefixes {
