@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 )
 
@@ -104,7 +105,7 @@ func (n *NetNS) Configure(spec Spec) error {
 	}
 	for _, address := range spec.Addresses {
 		// OVN answers for the address and nobody else may use it: probing for a duplicate would only hold it back.
-		addr := &netlink.Addr{IPNet: ipNet(address), Flags: unix.IFA_F_NODAD}
+		addr := &netlink.Addr{IPNet: netipx.PrefixIPNet(address), Flags: unix.IFA_F_NODAD}
 		if err := n.handle.AddrAdd(link, addr); err != nil {
 			return fmt.Errorf("adding address %s: %w", address, err)
 		}
@@ -118,11 +119,7 @@ func (n *NetNS) Configure(spec Spec) error {
 }
 
 func (r Route) netlink(index int) *netlink.Route {
-	return &netlink.Route{LinkIndex: index, Dst: ipNet(r.Dst), Gw: r.Gateway.AsSlice()}
-}
-
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+	return &netlink.Route{LinkIndex: index, Dst: netipx.PrefixIPNet(r.Dst), Gw: r.Gateway.AsSlice()}
 }
 
 // Link is the interface as it is.
@@ -150,24 +147,20 @@ func (n *NetNS) Observe(ifname string) (*Link, error) {
 		return nil, fmt.Errorf("listing addresses of %s: %w", ifname, err)
 	}
 	for _, address := range addresses {
-		out.Addresses = append(out.Addresses, prefix(address.IPNet))
+		p, _ := netipx.FromStdIPNet(address.IPNet)
+		out.Addresses = append(out.Addresses, p)
 	}
 	routes, err := n.handle.RouteList(link, netlink.FAMILY_ALL)
 	if err != nil {
 		return nil, fmt.Errorf("listing routes of %s: %w", ifname, err)
 	}
 	for _, route := range routes {
-		gateway, _ := netip.AddrFromSlice(route.Gw)
-		out.Routes = append(out.Routes, Route{Dst: prefix(route.Dst), Gateway: gateway.Unmap()})
+		var r Route
+		if route.Dst != nil {
+			r.Dst, _ = netipx.FromStdIPNet(route.Dst)
+		}
+		r.Gateway, _ = netipx.FromStdIP(route.Gw)
+		out.Routes = append(out.Routes, r)
 	}
 	return out, nil
-}
-
-func prefix(n *net.IPNet) netip.Prefix {
-	if n == nil {
-		return netip.Prefix{}
-	}
-	addr, _ := netip.AddrFromSlice(n.IP)
-	bits, _ := n.Mask.Size()
-	return netip.PrefixFrom(addr.Unmap(), bits)
 }

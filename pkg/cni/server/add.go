@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
+	"go4.org/netipx"
 
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
 )
@@ -151,7 +150,7 @@ func addResult(c *call, spec sandbox.Spec, network *Network) (types.Result, erro
 		&current.Interface{Name: c.HostName(), Mtu: spec.MTU},
 		&current.Interface{Name: c.IfName, Mac: spec.MAC.String(), Mtu: spec.MTU, Sandbox: c.netns})
 	for _, address := range spec.Addresses {
-		ip := &current.IPConfig{Interface: &inside, Address: ipNet(address)}
+		ip := &current.IPConfig{Interface: &inside, Address: *netipx.PrefixIPNet(address)}
 		for _, gateway := range network.Gateways {
 			if gateway.Is6() == address.Addr().Is6() {
 				ip.Gateway = gateway.AsSlice()
@@ -160,7 +159,7 @@ func addResult(c *call, spec sandbox.Spec, network *Network) (types.Result, erro
 		result.IPs = append(result.IPs, ip)
 	}
 	for _, route := range spec.Routes {
-		result.Routes = append(result.Routes, &types.Route{Dst: ipNet(route.Dst), GW: route.Gateway.AsSlice()})
+		result.Routes = append(result.Routes, &types.Route{Dst: *netipx.PrefixIPNet(route.Dst), GW: route.Gateway.AsSlice()})
 	}
 	if len(result.DNS.Nameservers) == 0 {
 		result.DNS = c.conf.DNS
@@ -170,8 +169,4 @@ func addResult(c *call, spec sandbox.Spec, network *Network) (types.Result, erro
 		return nil, types.NewError(types.ErrIncompatibleCNIVersion, "answering in the asked version", err.Error())
 	}
 	return versioned, nil
-}
-
-func ipNet(p netip.Prefix) net.IPNet {
-	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
+	"go4.org/netipx"
 
 	"github.com/woven-cni/woven/pkg/cni"
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
@@ -92,30 +93,24 @@ func compareLink(want *current.Result, index int, have *sandbox.Link) (problems 
 		if ip.Interface != nil && *ip.Interface != index {
 			continue
 		}
-		address := prefixOf(ip.Address)
+		address, _ := netipx.FromStdIPNet(&ip.Address)
 		ours = append(ours, address.Masked())
 		if !slices.Contains(have.Addresses, address) {
 			differs("interface %s lacks address %s", iface.Name, address)
 		}
 	}
 	for _, route := range want.Routes {
-		gateway, _ := netip.AddrFromSlice(route.GW)
-		gateway = gateway.Unmap()
+		gateway, _ := netipx.FromStdIP(route.GW)
 		// A route by a gateway that is not on our subnet is another plugin's.
 		if !slices.ContainsFunc(ours, func(p netip.Prefix) bool { return p.Contains(gateway) }) {
 			continue
 		}
-		if !slices.Contains(have.Routes, sandbox.Route{Dst: prefixOf(route.Dst).Masked(), Gateway: gateway}) {
+		dst, _ := netipx.FromStdIPNet(&route.Dst)
+		if !slices.Contains(have.Routes, sandbox.Route{Dst: dst.Masked(), Gateway: gateway}) {
 			differs("interface %s lacks the route to %s via %s", iface.Name, route.Dst.String(), gateway)
 		}
 	}
 	return problems
-}
-
-func prefixOf(n net.IPNet) netip.Prefix {
-	addr, _ := netip.AddrFromSlice(n.IP)
-	bits, _ := n.Mask.Size()
-	return netip.PrefixFrom(addr.Unmap(), bits)
 }
 
 // checkOutside compares the host end, its port and what OVN made of it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"github.com/woven-cni/woven/pkg/host/device"
@@ -79,7 +80,7 @@ func applyAddress(a LinkAddress, change func(netlink.Link, *netlink.Addr) error,
 	if err != nil {
 		return fmt.Errorf("looking at link %s: %w", a.Link, err)
 	}
-	err = change(link, &netlink.Addr{IPNet: ipNetOf(a.Address), Flags: unix.IFA_F_NODAD})
+	err = change(link, &netlink.Addr{IPNet: netipx.PrefixIPNet(a.Address), Flags: unix.IFA_F_NODAD})
 	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("%s address %s on %s: %w", doing, a.Address, a.Link, err)
 	}
@@ -88,7 +89,7 @@ func applyAddress(a LinkAddress, change func(netlink.Link, *netlink.Addr) error,
 
 func applyRoute(r Route, change func(*netlink.Route) error, doing string) error {
 	route := &netlink.Route{
-		Dst: ipNetOf(r.Dst), Gw: r.Gateway.AsSlice(), Src: r.Source.AsSlice(),
+		Dst: netipx.PrefixIPNet(r.Dst), Gw: r.Gateway.AsSlice(), Src: r.Source.AsSlice(),
 		Priority: r.Metric, Protocol: netlink.RouteProtocol(r.Protocol),
 	}
 	if !r.Gateway.IsValid() {

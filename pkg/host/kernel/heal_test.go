@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"github.com/woven-cni/woven/pkg/host/hosttest"
@@ -61,9 +62,13 @@ func TestHeals(t *testing.T) {
 		"route of a subnet":                func() { hosttest.Must(t, netlink.RouteDel(route("10.16.0.0/16"))) },
 		"route of a subnet in IPv6":        func() { hosttest.Must(t, netlink.RouteDel(route("fd00:10:16::/64"))) },
 		"all routes":                       func() { flush(unix.AF_INET); flush(unix.AF_INET6) },
-		"address":                          func() { hosttest.Must(t, netlink.AddrDel(link, &netlink.Addr{IPNet: ipNetOf(addresses[0])})) },
-		"address in IPv6":                  func() { hosttest.Must(t, netlink.AddrDel(link, &netlink.Addr{IPNet: ipNetOf(addresses[1])})) },
-		"link is down":                     func() { hosttest.Must(t, netlink.LinkSetDown(link)) },
+		"address": func() {
+			hosttest.Must(t, netlink.AddrDel(link, &netlink.Addr{IPNet: netipx.PrefixIPNet(addresses[0])}))
+		},
+		"address in IPv6": func() {
+			hosttest.Must(t, netlink.AddrDel(link, &netlink.Addr{IPNet: netipx.PrefixIPNet(addresses[1])}))
+		},
+		"link is down": func() { hosttest.Must(t, netlink.LinkSetDown(link)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			damage()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
@@ -48,14 +49,14 @@ func newWire(t *testing.T) *wire {
 	hosttest.Must(t, netlink.LinkSetUp(peer))
 	lo, err := netlink.LinkByName("lo")
 	hosttest.Must(t, err)
-	hosttest.Must(t, netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNetOf(netip.PrefixFrom(outer, 32))}))
-	t.Cleanup(func() { _ = netlink.AddrDel(lo, &netlink.Addr{IPNet: ipNetOf(netip.PrefixFrom(outer, 32))}) })
-	hosttest.Must(t, netlink.AddrAdd(veth, &netlink.Addr{IPNet: ipNetOf(netip.PrefixFrom(joined, 16))}))
+	hosttest.Must(t, netlink.AddrAdd(lo, &netlink.Addr{IPNet: netipx.PrefixIPNet(netip.PrefixFrom(outer, 32))}))
+	t.Cleanup(func() { _ = netlink.AddrDel(lo, &netlink.Addr{IPNet: netipx.PrefixIPNet(netip.PrefixFrom(outer, 32))}) })
+	hosttest.Must(t, netlink.AddrAdd(veth, &netlink.Addr{IPNet: netipx.PrefixIPNet(netip.PrefixFrom(joined, 16))}))
 	gateway := net.ParseIP("100.64.0.1")
 	hosttest.Must(t, netlink.NeighSet(&netlink.Neigh{
 		LinkIndex: veth.Attrs().Index, State: netlink.NUD_PERMANENT, IP: gateway, HardwareAddr: net.HardwareAddr{0x0e, 0, 0, 0, 0, 1},
 	}))
-	hosttest.Must(t, netlink.RouteAdd(&netlink.Route{Dst: ipNetOf(netip.MustParsePrefix("10.16.0.0/16")), Gw: gateway}))
+	hosttest.Must(t, netlink.RouteAdd(&netlink.Route{Dst: netipx.PrefixIPNet(netip.MustParsePrefix("10.16.0.0/16")), Gw: gateway}))
 	for name, value := range map[string]string{"ip_forward": "1", "conf/all/rp_filter": "0", "conf/ovn0/rp_filter": "0"} {
 		hosttest.Must(t, os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644)) //nolint:gosec // the kernel's file
 	}
@@ -149,7 +150,7 @@ func newStreet(t *testing.T) *wire {
 	hosttest.Must(t, err)
 	hosttest.Must(t, netlink.LinkSetUp(veth))
 	hosttest.Must(t, netlink.LinkSetUp(peer))
-	hosttest.Must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: veth.Attrs().Index, Dst: ipNetOf(netip.PrefixFrom(foreign, 32))}))
+	hosttest.Must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: veth.Attrs().Index, Dst: netipx.PrefixIPNet(netip.PrefixFrom(foreign, 32))}))
 	return listen(t, peer.Attrs().Index, veth)
 }
 

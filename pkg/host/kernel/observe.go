@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"github.com/woven-cni/woven/pkg/host/device"
@@ -66,7 +67,7 @@ func Look() (Seen, error) {
 	}
 	byLink := map[int][]netip.Prefix{}
 	for _, address := range addresses {
-		if p := prefixOf(address.IPNet); p.Addr().IsGlobalUnicast() {
+		if p, _ := netipx.FromStdIPNet(address.IPNet); p.Addr().IsGlobalUnicast() {
 			byLink[address.LinkIndex] = append(byLink[address.LinkIndex], p)
 		}
 	}
@@ -113,10 +114,10 @@ func whole[T any](dump func() ([]T, error)) ([]T, error) {
 }
 
 func routeOf(route netlink.Route, names map[int]string) Route {
-	out := Route{
-		Dst: prefixOf(route.Dst), Gateway: addrOf(route.Gw), Link: names[route.LinkIndex], Source: addrOf(route.Src),
-		Metric: route.Priority, Protocol: int(route.Protocol),
-	}
+	out := Route{Link: names[route.LinkIndex], Metric: route.Priority, Protocol: int(route.Protocol)}
+	out.Dst, _ = netipx.FromStdIPNet(route.Dst)
+	out.Gateway, _ = netipx.FromStdIP(route.Gw)
+	out.Source, _ = netipx.FromStdIP(route.Src)
 	if out.Dst.Addr().Is6() && out.Metric == defaultMetric6 {
 		out.Metric = 0
 	}
@@ -178,21 +179,6 @@ func observeSysctls(want map[string]string) (map[string]string, error) {
 
 // defaultMetric6 is what the kernel gives an IPv6 route without a metric.
 const defaultMetric6 = 1024
-
-func prefixOf(n *net.IPNet) netip.Prefix {
-	addr := addrOf(n.IP)
-	bits, _ := n.Mask.Size()
-	return netip.PrefixFrom(addr, bits)
-}
-
-func addrOf(ip net.IP) netip.Addr {
-	addr, _ := netip.AddrFromSlice(ip)
-	return addr.Unmap()
-}
-
-func ipNetOf(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
-}
 
 const sysctlRoot = "/proc/sys"
 

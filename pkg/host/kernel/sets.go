@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 )
 
@@ -94,21 +95,11 @@ func (f family) elements(prefixes []netip.Prefix) []nftables.SetElement {
 			continue
 		}
 		out = append(out, nftables.SetElement{Key: p.Masked().Addr().AsSlice()})
-		if end := after(p); end.IsValid() {
+		if end := netipx.PrefixLastIP(p).Next(); end.IsValid() {
 			out = append(out, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
 		}
 	}
 	return out
-}
-
-// after is the first address behind a prefix; invalid if there is none.
-func after(p netip.Prefix) netip.Addr {
-	bytes := p.Masked().Addr().AsSlice()
-	for bit := p.Bits(); bit < 8*len(bytes); bit++ {
-		bytes[bit/8] |= 1 << (7 - bit%8)
-	}
-	last, _ := netip.AddrFromSlice(bytes)
-	return last.Next()
 }
 
 // prefixes reads intervals back. Only intervals that are prefixes were written; another one comes back as an invalid
@@ -131,21 +122,17 @@ func (f family) prefixes(elements []nftables.SetElement) []netip.Prefix {
 		case !element.IntervalEnd:
 			start = key
 		case start.IsValid():
-			out = append(out, between(start, key))
+			out = append(out, prefixOf(start, key.Prev()))
 			start = netip.Addr{}
 		}
 	}
 	if start.IsValid() { // to the end of all addresses
-		out = append(out, between(start, netip.Addr{}))
+		out = append(out, prefixOf(start, netipx.PrefixLastIP(netip.PrefixFrom(start, 0))))
 	}
 	return out
 }
 
-func between(start, end netip.Addr) netip.Prefix {
-	for bits := 0; bits <= start.BitLen(); bits++ {
-		if p := netip.PrefixFrom(start, bits); p.Masked().Addr() == start && after(p) == end {
-			return p
-		}
-	}
-	return netip.Prefix{}
+func prefixOf(first, last netip.Addr) netip.Prefix {
+	p, _ := netipx.IPRangeFrom(first, last).Prefix()
+	return p
 }
