@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	eventsv1 "k8s.io/api/events/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -32,7 +32,7 @@ type api struct {
 	objects  map[string]map[string]client.Object // by resource, then by name
 	watchers []*watcher
 	sent     map[string]int // events sent, by resource
-	told     []string       // Events that were created, "reason: note" each
+	told     []string       // Events that were created, or repeated
 
 	held map[string]chan struct{} // resources whose first list waits until it is closed
 }
@@ -50,7 +50,7 @@ var resources = map[string]schema.GroupVersionKind{
 	"nodes":          {Version: "v1", Kind: "Node"},
 	"subnets":        {Group: "kubeovn.io", Version: "v1", Kind: "Subnet"},
 	"endpointslices": {Group: "discovery.k8s.io", Version: "v1", Kind: "EndpointSlice"},
-	"events":         {Group: "events.k8s.io", Version: "v1", Kind: "Event"},
+	"events":         {Version: "v1", Kind: "Event"},
 }
 
 func newAPI(t *testing.T) *api {
@@ -117,7 +117,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	resource := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
 	kind, known := resources[resource]
-	if resource == "events" {
+	if resource == "events" || r.Method == http.MethodPatch {
 		a.takeEvent(w, r)
 		return
 	}
@@ -152,11 +152,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// takeEvent answers the creation of an Event.
+// takeEvent answers the creation of an Event, and the patch of one that is repeated, which says how often.
 func (a *api) takeEvent(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	var event eventsv1.Event
-	if err == nil {
+	var event corev1.Event
+	if err == nil && r.Method == http.MethodPost {
 		_, _, err = scheme.Codecs.UniversalDeserializer().Decode(body, nil, &event)
 	}
 	if err != nil {
@@ -164,13 +164,15 @@ func (a *api) takeEvent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.mu.Lock()
-	a.told = append(a.told, event.Regarding.Kind+" "+event.Regarding.Name+" "+event.Reason+": "+event.Note)
+	about := event.InvolvedObject
+	a.told = append(a.told, event.Source.Component+": "+about.Kind+" "+about.Name+" "+event.Reason+": "+event.Message)
 	a.mu.Unlock()
 	w.WriteHeader(http.StatusCreated)
+	event.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Event"}
 	_ = json.NewEncoder(w).Encode(event)
 }
 
-// toldEvents are the Events that were created.
+// toldEvents are the Events that were created, or repeated.
 func (a *api) toldEvents() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

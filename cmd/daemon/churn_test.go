@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
-	"github.com/woven-cni/woven/pkg/host"
 	"github.com/woven-cni/woven/pkg/host/hosttest"
 )
 
@@ -85,9 +84,9 @@ func (c *churned) begin(ovs string) {
 	var err error
 	c.daemon, err = newDaemon(ctx, o, prometheus.NewRegistry())
 	hosttest.Must(c, err)
-	c.watch, err = c.newWatch()
+	c.watch, err = c.newWatch(ctx)
 	hosttest.Must(c, err)
-	c.host.OnProblem(func(p host.Problem) { c.watch.showProblem(ctx, p) })
+	c.host.OnProblem(c.watch.showProblem)
 	var running sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{"watch": c.watch.run, "host": c.host.Run} {
 		running.Go(func() {
@@ -187,20 +186,4 @@ func TestHostIsToldOfTheClusterAsAWhole(t *testing.T) {
 	}
 	close(rest)
 	hosttest.Eventually(t, "the host knows the cluster", func() bool { return c.host.PodMTU("web") == 1300 })
-}
-
-// TestNodeTellsWhatItsUsersHaveToMend in an Event, once.
-func TestNodeTellsWhatItsUsersHaveToMend(t *testing.T) {
-	c := prepareChurned(t)
-	node := fakeNode(0, time.Unix(0, 0))
-	node.Annotations[kubeovnv1.AnnotationTunnelInterface] = "bond.*"
-	c.api.set("nodes", node)
-	c.begin(hosttest.NewOVSDB(t).Endpoint())
-	const want = `Node node-0 TunnelInterfaceUnknown: waiting for an interface that matches "bond.*"`
-	hosttest.Eventually(t, "the Event", func() bool { return len(c.api.toldEvents()) > 0 })
-	hosttest.Must(t, c.watch.awaitPods(t.Context()))
-	c.move("10.40.0.0/16")
-	if told := c.api.toldEvents(); len(told) != 1 || told[0] != want {
-		t.Errorf("told %q", told)
-	}
 }

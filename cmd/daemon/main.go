@@ -98,7 +98,7 @@ func run(ctx context.Context, o options) error {
 		})
 	}
 	d.log.Info("starting", "node", d.nodeName, "datapath", d.datapathLabel())
-	watch, err := d.newWatch()
+	watch, err := d.newWatch(parts)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	d.host.OnReadiness(d.announce)
-	d.host.OnProblem(func(p host.Problem) { running.Go(func() { watch.showProblem(parts, p) }) })
+	d.host.OnProblem(watch.showProblem)
 	run("serving metrics", d.serveMetrics)
 	run("watching the cluster", watch.run)
 	run("configuring the host", d.host.Run)

@@ -13,7 +13,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -26,9 +25,11 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/host"
+	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
 // southbound is the Service whose endpoints are the southbound database.
@@ -40,13 +41,15 @@ type watch struct {
 	*daemon
 	cache  cache.Cache
 	client client.Client
+	events recorder.EventRecorder
 	stale  chan struct{} // wakes gather
 
 	registered chan struct{} // closed when handled is whole
 	handled    []toolscache.InformerSynced
 }
 
-func (d *daemon) newWatch() (*watch, error) {
+// newWatch makes the watch; its Events are written as long as the context lasts.
+func (d *daemon) newWatch(ctx context.Context) (*watch, error) {
 	config, err := d.restConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration of the API client: %w", err)
@@ -77,7 +80,13 @@ func (d *daemon) newWatch() (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the API client: %w", err)
 	}
-	return &watch{daemon: d, cache: c, client: writer, stale: make(chan struct{}, 1), registered: make(chan struct{})}, nil
+	events, err := reconcile.NewRecorder(ctx, writer, "woven-daemon")
+	if err != nil {
+		return nil, fmt.Errorf("recording Events: %w", err)
+	}
+	return &watch{
+		daemon: d, cache: c, client: writer, events: events, stale: make(chan struct{}, 1), registered: make(chan struct{}),
+	}, nil
 }
 
 // awaitPods waits until every object of the first lists has gone through its handler. That the cache has it is not
@@ -254,18 +263,11 @@ func (w *watch) describeNode(ctx context.Context, node *corev1.Node) {
 	}
 }
 
-// showProblem tells the node's users what keeps it from being whole, and is theirs to mend.
-func (w *watch) showProblem(ctx context.Context, p host.Problem) {
-	now := metav1.NowMicro()
-	event := &eventsv1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, GenerateName: w.nodeName + "."},
-		EventTime:  now, ReportingController: "woven-daemon", ReportingInstance: w.nodeName[:min(len(w.nodeName), 128)],
-		Regarding: corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: w.nodeName, UID: types.UID(w.nodeName)},
-		Type:      corev1.EventTypeWarning, Reason: p.Reason, Action: "Configuring", Note: p.Message,
-	}
-	if err := w.client.Create(ctx, event); err != nil && ctx.Err() == nil {
-		w.log.Error(err, "telling of the node's problem", "problem", p.Message)
-	}
+// showProblem tells the node's users what keeps it from being whole. Events of a Node have its name for a UID: the kubelet began it,
+// and kubectl finds them by that.
+func (w *watch) showProblem(p host.Problem) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: w.nodeName, UID: types.UID(w.nodeName)}}
+	w.events.Eventf(node, nil, corev1.EventTypeWarning, p.Reason, "Configuring", "%s", p.Message)
 }
 
 // remotes are the OVSDB addresses of the endpoints that are ready, sorted.

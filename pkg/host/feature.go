@@ -60,10 +60,13 @@ type OwnedRows struct {
 	Want  ovs.Desired
 }
 
+// ReasonFailed is a part of the node that could not be made what it should be. That is tried again, and is mostly somebody's to
+// mend: a kernel without what is asked of it, a file system that is read-only.
+const ReasonFailed = "NodeNetworkFailed"
+
 // Problem is why the node is not whole.
 type Problem struct {
-	// Reason is empty for what comes by itself: an event will tell. Else the problem is somebody's to mend, and is shown on
-	// the Node under this reason.
+	// Reason is empty for what comes by itself: an event will tell. Else the problem is shown on the Node under this reason.
 	Reason  string
 	Message string
 }

@@ -224,6 +224,9 @@ func (h *Host) Run(ctx context.Context) error {
 // report keeps the outcome, and tells what is another one than before.
 func (h *Host) report(problems []Problem, err error) {
 	before := h.Ready()
+	if err != nil {
+		problems = append(problems, Problem{Reason: ReasonFailed, Message: err.Error()})
+	}
 	h.mu.Lock()
 	fresh := problemsForUsers(problems, h.problems)
 	h.problems, h.err = problems, err
