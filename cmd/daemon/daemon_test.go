@@ -19,6 +19,7 @@ func TestFlags(t *testing.T) {
 	for text, problem := range map[string]string{
 		"": "",
 		"--datapath=userspace --iface=eth1 --mtu=0 --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112": "",
+		"--zap-log-level=debug --zap-encoder=console":                                                        "",
 		"--closed-ports=":                    "",
 		"--closed-ports=10660,65536":         "--closed-ports",
 		"--closed-ports=http":                "--closed-ports",

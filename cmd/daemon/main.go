@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -16,10 +15,10 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/woven-cni/woven/pkg/cni/server"
 	"github.com/woven-cni/woven/pkg/host"
@@ -60,7 +59,7 @@ type daemon struct {
 
 // newDaemon makes the parts; the session with Open vSwitch lasts as long as the context.
 func newDaemon(ctx context.Context, o options, registry prometheus.Registerer) (*daemon, error) {
-	d := &daemon{options: o, log: zap.New(zap.UseDevMode(false), zap.Level(zapLevel(o.verbosity)))}
+	d := &daemon{options: o, log: zap.New(zap.UseFlagOptions(&o.logging))}
 	ctrl.SetLogger(d.log)
 	var err error
 	if d.db, err = vsdb.Open(ctx, o.ovsSocket, engine.WithLogger(d.log.WithName("ovs")), engine.WithMetrics(registry)); err != nil {
@@ -182,26 +181,25 @@ func (d *daemon) wakeSweep() {
 	}
 }
 
+// serveMetrics serves the metrics and, beside them, what the kubelet asks. "0" for an address is nowhere.
 func (d *daemon) serveMetrics(ctx context.Context) error {
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := d.host.Ready(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.metricsListen)
-	if err != nil {
-		return err
+	web, err := metricsserver.NewServer(metricsserver.Options{
+		BindAddress: d.metricsListen,
+		ExtraHandlers: map[string]http.Handler{
+			"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }),
+			"/readyz":  http.HandlerFunc(d.answerReadiness),
+		},
+	}, nil, nil)
+	if err != nil || web == nil {
+		return err //nolint:wrapcheck // run says what it was doing
 	}
-	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() { _ = web.Close() })
-	defer stop()
-	if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	return web.Start(ctx) //nolint:wrapcheck // as above
+}
+
+func (d *daemon) answerReadiness(w http.ResponseWriter, _ *http.Request) {
+	if err := d.host.Ready(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
 	}
-	return nil
+	fmt.Fprintln(w, "ok")
 }

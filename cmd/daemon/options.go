@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	kubeovnv1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/cni"
@@ -26,7 +27,7 @@ type options struct {
 	bindSocket    string
 	ovsSocket     string
 	metricsListen string
-	verbosity     int
+	logging       zap.Options
 
 	iface         string
 	mtu           int
@@ -63,7 +64,7 @@ func (o *options) parse(args []string) error {
 	f.StringVar(&o.bindSocket, "bind-socket", cni.DefaultSocket, "unix socket for the CNI plugin")
 	f.StringVar(&o.ovsSocket, "ovs-socket", vsdb.DefaultEndpoint, "the local Open vSwitch database")
 	f.StringVar(&o.metricsListen, "metrics-bind-address", "127.0.0.1:10665", "where /metrics, /healthz and /readyz are served")
-	f.IntVar(&o.verbosity, "v", 0, "verbosity of the log: 0 or 1")
+	o.logging.BindFlags(f)
 	f.StringVar(&o.iface, "iface", "", "interface for tunnels: names or regular expressions with commas between; empty: the one of the node's address")
 	f.IntVar(&o.mtu, "mtu", 0, "MTU of pods; 0: worked out from the tunnel interface")
 	f.StringVar(&o.datapath, "datapath", datapathAuto, "auto, kernel or userspace")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/woven-cni/woven/pkg/host/kernel"
 	"github.com/woven-cni/woven/pkg/host/vsdb"
@@ -23,13 +24,11 @@ const ownedBy = "host"
 
 func ownerOf(part string) ovs.Owner { return ovs.Owner{Feature: ownedBy, Key: part} }
 
-const (
-	// debounce gathers events that come together.
-	debounce = 20 * time.Millisecond
-	// retryFirst and retryMost bound the wait after a failure.
-	retryFirst = 200 * time.Millisecond
-	retryMost  = 30 * time.Second
-)
+// debounce gathers events that come together.
+const debounce = 20 * time.Millisecond
+
+// retries are the waits between looks that fail one after the other.
+var retries = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Steps: 10, Cap: 30 * time.Second}
 
 // Config is what a node is started with.
 type Config struct {
@@ -194,7 +193,7 @@ func (h *Host) Run(ctx context.Context) error {
 	h.wake()
 	retry := time.NewTimer(0)
 	<-retry.C
-	wait := retryFirst
+	backoff := retries
 	for {
 		select {
 		case <-h.dirty:
@@ -213,11 +212,10 @@ func (h *Host) Run(ctx context.Context) error {
 		h.report(problems, err)
 		if err == nil {
 			retry.Stop()
-			wait = retryFirst
+			backoff = retries
 			continue
 		}
-		retry.Reset(wait)
-		wait = min(2*wait, retryMost)
+		retry.Reset(backoff.Step())
 	}
 }
 
