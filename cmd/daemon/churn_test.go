@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { hosttest.Main(m) }
 
-const fakeNodes = 200
+const fakeNodes, fakeSubnets = 200, 300
 
 func fakeNode(i int, beat time.Time) *corev1.Node {
 	name := fmt.Sprintf("node-%d", i)
@@ -42,6 +42,11 @@ func fakeSubnet(name, cidr string, used int) *kubeovnv1.Subnet {
 	s.Status.V4UsingIPs = kubeovnv1.Count(used)
 	s.Status.V4UsingIPRange = fmt.Sprintf("10.16.0.2-10.16.0.%d", 2+used)
 	return s
+}
+
+// usedSubnet is the ith Subnet, with so many addresses in use.
+func usedSubnet(i, used int) *kubeovnv1.Subnet {
+	return fakeSubnet(fmt.Sprintf("web-%d", i), fmt.Sprintf("10.%d.%d.0/24", 128+i/256, i%256), used)
 }
 
 // churned is a daemon's watch and host on a cluster whose other nodes are busy.
@@ -67,8 +72,8 @@ func prepareChurned(t *testing.T) *churned {
 	for i := range fakeNodes {
 		c.api.set("nodes", fakeNode(i, time.Unix(0, 0)))
 	}
-	for _, name := range []string{"ovn-default", "web"} {
-		c.api.set("subnets", fakeSubnet(name, "10.16.0.0/16", 0))
+	for i := range fakeSubnets {
+		c.api.set("subnets", usedSubnet(i, 0))
 	}
 	return c
 }
@@ -134,7 +139,7 @@ func (c *churned) move(cidr string) uint64 {
 	return last
 }
 
-// TestWhatHappensElsewhereWakesNoNode: with 200 nodes whose pods come and go, the usage of Subnets changes all the time,
+// TestWhatHappensElsewhereWakesNoNode: with 200 nodes whose pods come and go, the usage of 300 Subnets changes all the time,
 // and every node's heart beats. None of it makes a node look at its kernel, and what other nodes say is not even sent.
 func TestWhatHappensElsewhereWakesNoNode(t *testing.T) {
 	c := newChurned(t)
@@ -149,9 +154,10 @@ func TestWhatHappensElsewhereWakesNoNode(t *testing.T) {
 			}})
 		}
 		c.tell("nodes", fakeNode(0, time.Unix(int64(round), 0)))
-		for _, name := range []string{"ovn-default", "web"} {
-			c.tell("subnets", fakeSubnet(name, "10.16.0.0/16", 1+round))
+		for i := range fakeSubnets - 1 {
+			c.api.set("subnets", usedSubnet(i, 1+round))
 		}
+		c.tell("subnets", usedSubnet(fakeSubnets-1, 1+round)) // comes after the others
 	}
 	if after := c.move("10.31.0.0/16"); after != before+1 {
 		t.Errorf("the node looked %d times at what happened elsewhere", after-before-1)
@@ -163,7 +169,7 @@ func TestWhatHappensElsewhereWakesNoNode(t *testing.T) {
 		t.Errorf("%d events of other nodes' pods were sent", sent)
 	}
 	web := &kubeovnv1.Subnet{}
-	hosttest.Must(t, c.watch.cache.Get(t.Context(), types.NamespacedName{Name: "web"}, web))
+	hosttest.Must(t, c.watch.cache.Get(t.Context(), types.NamespacedName{Name: "web-7"}, web))
 	if web.Status.V4UsingIPs != 0 || web.Status.V4UsingIPRange != "" || len(web.Status.Conditions) == 0 || web.Spec.CIDRBlock == "" {
 		t.Errorf("the daemon holds %+v", web)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -33,9 +32,6 @@ type Settings struct {
 	ServicePrefixes []netip.Prefix
 }
 
-// statusDelay gathers the changes of a subnet's usage: a burst of a thousand pods costs a write a second, not a thousand.
-const statusDelay = time.Second
-
 // workers wait on the API server and the database nearly all the time; so many Subnets can go in one transaction.
 const workers = 256
 
@@ -45,6 +41,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		client: env.Client, pools: pool.PoolsOf(env), config: reconcile.Setting[Settings](env), defaults: reconcile.Setting[spec.Defaults](env),
 		subnets: cidr.MapOf(env), addresses: nodeaddr.JudgeOf(env), chooser: pool.ChooserOf(env), memory: memoryOf(env),
 	}
+	usage := newPace()
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &v1.Subnet{},
@@ -56,7 +53,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 			{Kind: &v1.Vpc{}, Map: f.whenVpc, When: []predicate.Predicate{vpcGoesOn}},
 		},
 		Sources: []source.Source{
-			&reconcile.FeedSource{Feed: f.pools.Changed(), Enqueue: reconcile.QueueAfter(statusDelay)},
+			&reconcile.FeedSource{Feed: f.pools.Changed(), Enqueue: usage.enqueue},
 			&reconcile.FeedSource{Feed: &f.memory.freed, Enqueue: reconcile.Queue},
 			&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses},
 		},
