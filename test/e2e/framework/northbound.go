@@ -32,15 +32,23 @@ type Northbound struct {
 // Write is a change of one row, whoever made it.
 type Write struct {
 	// Verb is "insert", "update" or "delete".
-	Verb, Table string
+	Verb, Table, UUID string
 	// At is when this machine heard of it.
 	At time.Time
 	// Row is the row's content, for messages and for looking for names in it.
 	Row string
+	// Lost and Gained are what an update did to the row; see compared.
+	Lost, Gained []string
 }
 
 // String is the write in one line.
-func (w Write) String() string { return w.Verb + " " + w.Table + " " + w.Row }
+func (w Write) String() string {
+	text := w.Verb + " " + w.Table + " " + w.Row
+	if w.Verb == "update" {
+		text += fmt.Sprintf(" (-%v +%v)", w.Lost, w.Gained)
+	}
+	return text
+}
 
 // Northbound opens a view for a test. It needs a way to port 6641 of the pod ovn-central.
 func (c *Cluster) Northbound(t testing.TB) *Northbound {
@@ -209,18 +217,27 @@ func (n *Northbound) Port(name string) *nb.LogicalSwitchPort {
 type recorder Northbound
 
 // OnAdd records a new row.
-func (r *recorder) OnAdd(table string, m model.Model) { r.record("insert", table, m) }
+func (r *recorder) OnAdd(table string, m model.Model) {
+	r.record(Write{Verb: "insert", Table: table}, m)
+}
 
 // OnUpdate records a changed row.
-func (r *recorder) OnUpdate(table string, _, m model.Model) { r.record("update", table, m) }
+func (r *recorder) OnUpdate(table string, before, m model.Model) {
+	w := Write{Verb: "update", Table: table}
+	w.Lost, w.Gained = compared(before, m)
+	r.record(w, m)
+}
 
 // OnDelete records a deleted row.
-func (r *recorder) OnDelete(table string, m model.Model) { r.record("delete", table, m) }
+func (r *recorder) OnDelete(table string, m model.Model) {
+	r.record(Write{Verb: "delete", Table: table}, m)
+}
 
-func (r *recorder) record(verb, table string, m model.Model) {
+func (r *recorder) record(w Write, m model.Model) {
+	w.At, w.UUID, w.Row = time.Now(), uuidOf(m), fmt.Sprintf("%+v", m)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.writes = append(r.writes, Write{Verb: verb, Table: table, At: time.Now(), Row: fmt.Sprintf("%+v", m)})
+	r.writes = append(r.writes, w)
 	close(r.changed)
 	r.changed = make(chan struct{})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +15,7 @@ import (
 type restart struct {
 	// FirstPod is how long a pod that was created at that moment took to be told its address.
 	FirstPod time.Duration `json:"first_pod_ns"`
-	// Writes are changes of northbound rows until then, but for those that name the pod.
+	// Writes are changes of northbound rows until then, but for the pod's own.
 	Writes int `json:"northbound_writes"`
 }
 
@@ -81,15 +80,6 @@ func (l *load) firstPod(ctx context.Context, name string, end func() error) (*re
 		return nil, err
 	}
 	res := &restart{FirstPod: last(seen).Sub(began)}
-	for _, w := range db.Writes() {
-		if !strings.Contains(w.Row, name) && !housekeeping(w) {
-			res.Writes++
-		}
-	}
+	res.Writes = len(db.Foreign(0, name))
 	return res, nil
-}
-
-// housekeeping says whether a write is OVN's own, in NB_Global, or the pod's port that a switch takes in.
-func housekeeping(w framework.Write) bool {
-	return w.Table == "NB_Global" || w.Table == "Logical_Switch" && w.Verb == "update"
 }
