@@ -106,7 +106,7 @@ func (l *load) stages(ctx context.Context, r *report, beat func([]*corev1.Node))
 		{"counting what is there before", l.measure("before")},
 		{"nodes", func(ctx context.Context, r *report) error { return l.addNodes(ctx, r, beat) }},
 		{"Subnets", l.addSubnets},
-		{"pods", l.addPods},
+		{"pods", l.costs(l.addRecordedPods)},
 		{"awaiting every chassis", l.sync},
 		{"counting what there is", l.measure("full")},
 		{"ending the leader of the controllers", l.when(l.size.restarts, l.endLeader)},

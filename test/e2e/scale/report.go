@@ -21,6 +21,8 @@ type report struct {
 	// PodP50 and PodP99 are from a pod's creation to its address.
 	PodP50 time.Duration `json:"pod_p50_ns"`
 	PodP99 time.Duration `json:"pod_p99_ns"`
+	// Cost is what the pods cost until all of them had their address.
+	Cost *cost `json:"cost"`
 	// Installed is how long the chassis took from then on until all was installed.
 	Installed time.Duration `json:"installed_ns"`
 	// LeaderEnds and AllKilled are what followed when controllers ended; nil if they were left alone.
@@ -69,8 +71,26 @@ func (r *report) print(out io.Writer) {
 	restarted("the leader ends", r.LeaderEnds)
 	restarted("all controllers are killed", r.AllKilled)
 	timed("deleted after", r.Deleted)
+	r.Cost.print(t)
 	r.printFigures(t)
 	t.Flush()
+}
+
+// print writes a line for each thing that was counted.
+func (c *cost) print(t io.Writer) {
+	if c == nil {
+		return
+	}
+	lines := func(format string, of map[string]float64) {
+		for _, name := range slices.Sorted(maps.Keys(of)) {
+			fmt.Fprintf(t, format+"\n", name, of[name])
+		}
+	}
+	lines("a pod costs the controller: %s\t%.2f", c.PerPod)
+	for _, name := range slices.Sorted(maps.Keys(c.CPU)) {
+		fmt.Fprintf(t, "while pods come elsewhere: CPU of %s\t%.2f %%\n", name, 100*c.CPU[name])
+	}
+	lines("while pods come elsewhere: looks of %s\t%.0f", c.Looks)
 }
 
 func (r *report) printFigures(t io.Writer) {
