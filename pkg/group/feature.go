@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/ovs/nb"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -26,16 +25,6 @@ const (
 	// or made anew often want it again, and would have to wait for its removal.
 	linger = time.Minute
 )
-
-// Input is all that a group's row depends on.
-type Input struct {
-	// Name is the row's.
-	Name string
-	// Used is false when no policy has selected like this for a while.
-	Used bool
-	// Selector says which pods belong to it.
-	Selector Selector
-}
 
 // New is the feature of the groups' rows.
 func New(env *reconcile.Env) reconcile.Feature[Input] {
@@ -97,26 +86,4 @@ func Committed(db *engine.DB) map[string]Selector {
 func queueTogether(queue workqueue.TypedRateLimitingInterface[ctrl.Request], name string) {
 	now := time.Now()
 	queue.AddAfter(reconcile.Request(name), now.Truncate(linger).Add(2*linger).Sub(now))
-}
-
-// Translate makes the row of one group. Its ports are the pods' to write, its ACLs the policies'.
-func Translate(in Input) (ovs.Desired, reconcile.Problems) {
-	var want ovs.Desired
-	if in.Used {
-		want.Add(Sym(in.Name), row(in.Selector))
-	}
-	return want, nil
-}
-
-func row(s Selector) *nb.PortGroup { return &nb.PortGroup{Name: s.Name(), ExternalIDs: s.ids()} }
-
-// Need is what rows that rely on the group have to bring along; port names the port of a pod.
-func (l Lack) Need(port func(types.NamespacedName) ovs.Sym) ovs.Need {
-	need := ovs.Need{
-		Owner: ovs.Owner{Feature: FeatureName, Key: l.Name()}, Sym: Sym(l.Name()), Model: row(l.Selector), Set: ovs.GroupPorts,
-	}
-	for _, pod := range l.Pods {
-		need.Members = append(need.Members, port(pod))
-	}
-	return need
 }

@@ -2,12 +2,10 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,62 +20,6 @@ import (
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/spec"
 )
-
-// Indexes, so that nothing is looked for among all Services and EndpointSlices.
-const (
-	// serviceNameIndex finds the EndpointSlices of a Service.
-	serviceNameIndex = "service"
-	// hintedIndex finds the EndpointSlices that have hints.
-	hintedIndex = "hinted"
-	// asksIndex finds the Services that by themselves ask for nodes to be looked at, or for variables.
-	asksIndex                = "asks"
-	asksNodes, asksVariables = "nodes", "variables"
-	// vpcIndex finds the Services that name a Vpc.
-	vpcIndex = "vpc"
-)
-
-// index asks for the indexes that the features of this package read.
-func index(env *reconcile.Env) {
-	for _, i := range []struct {
-		obj  client.Object
-		name string
-		keys client.IndexerFunc
-	}{
-		{&discoveryv1.EndpointSlice{}, serviceNameIndex, func(obj client.Object) []string {
-			return []string{obj.GetLabels()[discoveryv1.LabelServiceName]}
-		}},
-		{&discoveryv1.EndpointSlice{}, hintedIndex, func(obj client.Object) []string {
-			if hinted(obj.(*discoveryv1.EndpointSlice)) == Cluster {
-				return nil
-			}
-			return []string{"true"}
-		}},
-		{&corev1.Service{}, asksIndex, func(obj client.Object) []string { return asks(obj.(*corev1.Service)) }},
-		{&corev1.Service{}, vpcIndex, func(obj client.Object) []string { return named(obj.GetAnnotations()[v1.AnnotationVpc]) }},
-		{&corev1.Service{}, frontendIndex, func(obj client.Object) []string { return frontends(obj.(*corev1.Service), false) }},
-	} {
-		env.Index(i.obj, i.name, i.keys)
-	}
-}
-
-// named is a name as the keys of an index; none is no key.
-func named(name string) []string {
-	if name == "" {
-		return nil
-	}
-	return []string{name}
-}
-
-func asks(s *corev1.Service) []string {
-	var out []string
-	if preference(s) != Cluster || hasLocalPorts(s) {
-		out = append(out, asksNodes)
-	}
-	if preference(s) != Cluster || isLocal(s) {
-		out = append(out, asksVariables)
-	}
-	return out
-}
 
 // New is the Service feature.
 func New(env *reconcile.Env) reconcile.Feature[Input] {
@@ -100,6 +42,22 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 	}
 }
 
+// NewVariables is the feature that tells each chassis which virtual addresses are for clients of its node and zone.
+func NewVariables(env *reconcile.Env) reconcile.Feature[VariablesIn] {
+	index(env)
+	f := &variablesFeature{reader: env.Client}
+	return reconcile.Feature[VariablesIn]{
+		Name: VariablesFeatureName,
+		For:  &corev1.Node{},
+		When: topologyChanged,
+		Watches: []reconcile.Watch{
+			{Kind: &corev1.Service{}, Map: f.allNodes, When: []predicate.Predicate{asksForVariables}},
+			{Kind: &discoveryv1.EndpointSlice{}, Map: f.whenHinted, When: []predicate.Predicate{hintsChanged}},
+		},
+		Workers: 4, Gather: f.gather, Translate: TranslateVariables,
+	}
+}
+
 type feature struct {
 	reader client.Reader
 	// addresses knows those of nodes.
@@ -114,6 +72,8 @@ type feature struct {
 	renewal reconcile.Renewal
 }
 
+type variablesFeature struct{ reader client.Reader }
+
 // naming are the Services that name a Vpc.
 func (f *feature) naming(ctx context.Context, vpc client.Object) []ctrl.Request {
 	var services corev1.ServiceList
@@ -127,38 +87,22 @@ func (f *feature) naming(ctx context.Context, vpc client.Object) []ctrl.Request 
 	return out
 }
 
-// report tells the Service's author what keeps it from being reached. A Service has no condition of ours.
-func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
-	if in.Service == nil {
-		f.unheeded.Forget(key)
-		return nil
+// sharing are the other Services that have a frontend of a Service.
+func (f *feature) sharing(ctx context.Context, obj client.Object) []ctrl.Request {
+	var out []ctrl.Request
+	for _, front := range frontends(obj.(*corev1.Service), false) {
+		var others corev1.ServiceList
+		if f.reader.List(ctx, &others, client.MatchingFields{frontendIndex: front}) != nil {
+			return nil // the cache only fails to list while the manager stops
+		}
+		for i := range others.Items {
+			key := client.ObjectKeyFromObject(&others.Items[i])
+			if request := (ctrl.Request{NamespacedName: key}); key != client.ObjectKeyFromObject(obj) && !slices.Contains(out, request) {
+				out = append(out, request)
+			}
+		}
 	}
-	f.unheeded.Tell(in.Service, false)
-	if wrong := out.Problems; len(wrong) > 0 {
-		f.events.Eventf(in.Service, nil, "Warning", wrong[0].Reason, "Balance", "%s", reconcile.Note(wrong.String()))
-		f.renewal.Told(key)
-	}
-	return nil
-}
-
-// serviceOf is the Service that an EndpointSlice carries the name of.
-func serviceOf(_ context.Context, obj client.Object) []ctrl.Request {
-	name := obj.GetLabels()[discoveryv1.LabelServiceName]
-	if name == "" {
-		return nil
-	}
-	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
-}
-
-// topologyChanged lets a node's coming and going through, and a change of its zone. Of its addresses the feature of nodes tells.
-var topologyChanged = predicate.Funcs{
-	UpdateFunc: func(e event.UpdateEvent) bool {
-		return topologyOf(e.ObjectOld.(*corev1.Node)) != topologyOf(e.ObjectNew.(*corev1.Node))
-	},
-}
-
-func topologyOf(n *corev1.Node) Topology {
-	return Topology{Node: n.Name, Zone: n.Labels[corev1.LabelTopologyZone]}
+	return out
 }
 
 // whenAddresses looks again at what depends on the nodes when one of them has other addresses than before.
@@ -186,58 +130,77 @@ func (f *feature) dependents(ctx context.Context, _ client.Object) []ctrl.Reques
 	return out
 }
 
-func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
-	in := Input{Key: reconcile.Key(key), Vpc: f.defaultVpc}
-	var svc corev1.Service
-	if err := r.Get(ctx, key, &svc); err != nil {
-		return in, client.IgnoreNotFound(err)
+// serviceOf is the Service that an EndpointSlice carries the name of.
+func serviceOf(_ context.Context, obj client.Object) []ctrl.Request {
+	name := obj.GetLabels()[discoveryv1.LabelServiceName]
+	if name == "" {
+		return nil
 	}
-	in.Service = &svc
-	if vpc := svc.Annotations[v1.AnnotationVpc]; vpc != "" {
-		in.Vpc = vpc
-		err := r.Get(ctx, types.NamespacedName{Name: vpc}, &v1.Vpc{})
-		if in.NoVpc = errors.IsNotFound(err); err != nil && !in.NoVpc {
-			return in, fmt.Errorf("reading vpc %s: %w", vpc, err)
+	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
+}
+
+// whenHinted looks at all nodes when a slice has hints that its Service does not announce.
+func (f *variablesFeature) whenHinted(ctx context.Context, obj client.Object) []ctrl.Request {
+	for _, req := range serviceOf(ctx, obj) {
+		var svc corev1.Service
+		if f.reader.Get(ctx, req.NamespacedName, &svc) == nil && preference(&svc) < Node {
+			return f.allNodes(ctx, obj)
 		}
 	}
-	var err error
-	if in.Taken, err = f.taken(ctx, r, &svc); err != nil {
-		return in, err
-	}
-	if in.Slices, err = slicesOf(ctx, r, key); err != nil || !in.asksNodes() {
-		return in, err
-	}
+	return nil
+}
+
+func (f *variablesFeature) allNodes(ctx context.Context, _ client.Object) []ctrl.Request {
 	var nodes corev1.NodeList
-	if err := r.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-		return in, fmt.Errorf("listing nodes: %w", err)
+	if f.reader.List(ctx, &nodes) != nil {
+		return nil // the cache only fails to list while the manager stops
 	}
+	out := make([]ctrl.Request, len(nodes.Items))
 	for i := range nodes.Items {
-		node := &nodes.Items[i]
-		addresses, err := f.addresses.Of(ctx, node)
-		if err != nil {
-			return in, err //nolint:wrapcheck // it says what could not be read
+		out[i] = ctrl.Request{NamespacedName: types.NamespacedName{Name: nodes.Items[i].Name}}
+	}
+	return out
+}
+
+// topologyChanged lets a node's coming and going through, and a change of its zone. Of its addresses the feature of nodes tells.
+var topologyChanged = predicate.Funcs{
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		return topologyOf(e.ObjectOld.(*corev1.Node)) != topologyOf(e.ObjectNew.(*corev1.Node))
+	},
+}
+
+func topologyOf(n *corev1.Node) Topology {
+	return Topology{Node: n.Name, Zone: n.Labels[corev1.LabelTopologyZone]}
+}
+
+// frontendsChanged lets Services through that come, go, or are called by others than before, or elsewhere.
+var frontendsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*corev1.Service), e.ObjectNew.(*corev1.Service)
+	return before.Annotations[v1.AnnotationVpc] != after.Annotations[v1.AnnotationVpc] ||
+		!slices.Equal(frontends(before, false), frontends(after, false))
+}}
+
+// asksForVariables lets Services through that have variables, or had.
+var asksForVariables = predicate.Funcs{
+	CreateFunc: func(e event.CreateEvent) bool { return hasVariables(e.Object) },
+	DeleteFunc: func(e event.DeleteEvent) bool { return hasVariables(e.Object) },
+	UpdateFunc: func(e event.UpdateEvent) bool { return hasVariables(e.ObjectOld) || hasVariables(e.ObjectNew) },
+}
+
+func hasVariables(obj client.Object) bool {
+	for _, what := range asks(obj.(*corev1.Service)) {
+		if what == asksVariables {
+			return true
 		}
-		in.Nodes = append(in.Nodes, Host{Topology: topologyOf(node), Addrs: addresses.Internal})
 	}
-	return in, nil
+	return false
 }
 
-// asksNodes says whether the rows depend on which nodes there are.
-func (in Input) asksNodes() bool {
-	if slices.Contains(asks(in.Service), asksNodes) {
-		return true
-	}
-	return slices.ContainsFunc(in.Slices, func(s *discoveryv1.EndpointSlice) bool { return hinted(s) != Cluster })
+// hintsChanged lets slices through that have got hints, or have lost them.
+var hintsChanged = predicate.Funcs{
+	CreateFunc: func(e event.CreateEvent) bool { return hintScope(e.Object) != Cluster },
+	DeleteFunc: func(e event.DeleteEvent) bool { return hintScope(e.Object) != Cluster },
+	UpdateFunc: func(e event.UpdateEvent) bool { return hintScope(e.ObjectOld) != hintScope(e.ObjectNew) },
 }
 
-func slicesOf(ctx context.Context, r client.Reader, key types.NamespacedName) ([]*discoveryv1.EndpointSlice, error) {
-	var list discoveryv1.EndpointSliceList
-	if err := r.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingFields{serviceNameIndex: key.Name}); err != nil {
-		return nil, fmt.Errorf("listing endpoints of %s: %w", key, err)
-	}
-	var out []*discoveryv1.EndpointSlice
-	for i := range list.Items {
-		out = append(out, &list.Items[i])
-	}
-	return out, nil
-}
+func hintScope(obj client.Object) Scope { return hinted(obj.(*discoveryv1.EndpointSlice)) }

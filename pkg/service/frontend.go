@@ -8,10 +8,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -83,28 +80,3 @@ func precedence(a, b *corev1.Service, front string) int {
 func (f *feature) vpcOf(s *corev1.Service) string {
 	return cmp.Or(s.Annotations[v1.AnnotationVpc], f.defaultVpc)
 }
-
-// sharing are the other Services that have a frontend of a Service.
-func (f *feature) sharing(ctx context.Context, obj client.Object) []ctrl.Request {
-	var out []ctrl.Request
-	for _, front := range frontends(obj.(*corev1.Service), false) {
-		var others corev1.ServiceList
-		if f.reader.List(ctx, &others, client.MatchingFields{frontendIndex: front}) != nil {
-			return nil // the cache only fails to list while the manager stops
-		}
-		for i := range others.Items {
-			key := client.ObjectKeyFromObject(&others.Items[i])
-			if request := (ctrl.Request{NamespacedName: key}); key != client.ObjectKeyFromObject(obj) && !slices.Contains(out, request) {
-				out = append(out, request)
-			}
-		}
-	}
-	return out
-}
-
-// frontendsChanged lets Services through that come, go, or are called by others than before, or elsewhere.
-var frontendsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	before, after := e.ObjectOld.(*corev1.Service), e.ObjectNew.(*corev1.Service)
-	return before.Annotations[v1.AnnotationVpc] != after.Annotations[v1.AnnotationVpc] ||
-		!slices.Equal(frontends(before, false), frontends(after, false))
-}}

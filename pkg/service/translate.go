@@ -192,3 +192,45 @@ func options(protocol corev1.Protocol) map[string]string {
 	}
 	return o
 }
+
+// VariablesIn is all that the template variables of a node's chassis depend on.
+type VariablesIn struct {
+	// Exists is false when the node is gone.
+	Exists bool
+	// Topology is the node and its zone.
+	Topology Topology
+	// VIPs are the virtual addresses whose backends depend on the client's zone or node.
+	VIPs []Address
+}
+
+// TranslateVariables makes the row of one node. It depends on which Services and nodes there are, and not on endpoints:
+// a change of a variable is a full recompute in northd.
+//
+// The row stays when nothing is in it. An ovn-controller that hears in one turn of a row that has gone and of one that has
+// come for its chassis fails an assertion (template_vars_update, at least up to OVN 26.03): all nodes' would.
+func TranslateVariables(in VariablesIn) (ovs.Desired, reconcile.Problems) {
+	var want ovs.Desired
+	values := map[string]string{}
+	for _, vip := range in.VIPs {
+		values[variable(vip.Addr, vip.Scope, in.Topology.name(vip.Scope))] = vip.String()
+	}
+	if in.Exists {
+		// The daemon gives the chassis the name of its node.
+		want.Add(variables(in.Topology.Node), &nb.ChassisTemplateVar{Chassis: in.Topology.Node, Variables: values})
+	}
+	return want, nil
+}
+
+// TopologyAddresses are the virtual addresses of a Service that are written as variables. Slices that have no hints do not matter.
+func TopologyAddresses(s *corev1.Service, hinted []*discoveryv1.EndpointSlice) []Address {
+	if !ours(s) {
+		return nil
+	}
+	var out []Address
+	for _, a := range addresses(s, hinted) {
+		if a.Scope != Cluster {
+			out = append(out, a)
+		}
+	}
+	return out
+}

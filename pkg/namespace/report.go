@@ -1,0 +1,46 @@
+package namespace
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/reconcile"
+)
+
+// record writes the annotations. With no subnet at all they are taken away.
+func record() reconcile.Record[Input, *corev1.Namespace] {
+	return reconcile.Record[Input, *corev1.Namespace]{
+		Object: func(in Input) (*corev1.Namespace, bool) {
+			return in.Namespace, in.Namespace != nil && in.Namespace.DeletionTimestamp == nil
+		},
+		Fill: func(in Input, _ reconcile.Outcome, ns *corev1.Namespace) {
+			for name, value := range in.annotations() {
+				if value == "" {
+					delete(ns.Annotations, name)
+					continue
+				}
+				if ns.Annotations == nil {
+					ns.Annotations = map[string]string{}
+				}
+				ns.Annotations[name] = value
+			}
+		},
+	}
+}
+
+// annotations have the separators that Kube-OVN has: a comma inside what is one subnet's, a semicolon between subnets.
+func (in Input) annotations() map[string]string {
+	var names, cidrs, excluded []string
+	for _, s := range in.Subnets {
+		names = append(names, s.Name)
+		cidrs = append(cidrs, s.CIDRs.String())
+		excluded = append(excluded, strings.Join(s.ExcludeTexts, ","))
+	}
+	return map[string]string{
+		v1.AnnotationLogicalSwitch: strings.Join(names, ","),
+		v1.AnnotationCIDR:          strings.Join(cidrs, ";"),
+		v1.AnnotationExcludeIPs:    strings.Join(excluded, ";"),
+	}
+}

@@ -1,0 +1,23 @@
+package service
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/woven-cni/woven/pkg/reconcile"
+)
+
+// report tells the Service's author what keeps it from being reached. A Service has no condition of ours.
+func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
+	if in.Service == nil {
+		f.unheeded.Forget(key)
+		return nil
+	}
+	f.unheeded.Tell(in.Service, false)
+	if wrong := out.Problems; len(wrong) > 0 {
+		f.events.Eventf(in.Service, nil, "Warning", wrong[0].Reason, "Balance", "%s", reconcile.Note(wrong.String()))
+		f.renewal.Told(key)
+	}
+	return nil
+}
