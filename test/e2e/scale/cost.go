@@ -109,16 +109,24 @@ func (l *load) count(ctx context.Context) (*counts, error) {
 	return c, nil
 }
 
-// metrics reads what a process serves at a port of its node: each counter's value, and how much each histogram has counted.
+// metrics reads what a process serves at a port of its node.
 func (l *load) metrics(ctx context.Context, node string, port int, take func(name string, labels map[string]string, value float64)) error {
 	text, err := l.OnNode(ctx, node, fmt.Sprintf("curl -sSgf --max-time 60 http://127.0.0.1:%d/metrics", port))
-	if err != nil {
-		return err
+	if err == nil {
+		err = readMetrics(text, take)
 	}
+	if err != nil {
+		return fmt.Errorf("reading the metrics of port %d of %s: %w", port, node, err)
+	}
+	return nil
+}
+
+// readMetrics reads each counter's value, and how much each histogram has counted.
+func readMetrics(text string, take func(name string, labels map[string]string, value float64)) error {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(text + "\n"))
 	if err != nil {
-		return fmt.Errorf("reading the metrics of port %d of %s: %w", port, node, err)
+		return fmt.Errorf("parsing: %w", err)
 	}
 	for name, family := range families {
 		for _, metric := range family.GetMetric() {
