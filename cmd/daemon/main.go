@@ -136,8 +136,8 @@ func (d *daemon) announce() {
 	}
 }
 
-// sweepSettle gathers ports that vanish together.
-const sweepSettle = 300 * time.Millisecond
+// sweepDebounce gathers ports that vanish together.
+const sweepDebounce = 300 * time.Millisecond
 
 // sweep cleans up at each new session with Open vSwitch, once all pods are known, and when a pod's port has vanished.
 func (d *daemon) sweep(ctx context.Context, watch *watch) error {
@@ -154,7 +154,7 @@ func (d *daemon) sweep(ctx context.Context, watch *watch) error {
 			return nil
 		}
 		select {
-		case <-time.After(sweepSettle):
+		case <-time.After(sweepDebounce):
 		case <-ctx.Done():
 		}
 	}

@@ -133,17 +133,17 @@ func trim(in any) (any, error) {
 
 // run registers the handlers and keeps the cache until the context ends.
 func (w *watch) run(ctx context.Context) error {
-	for object, look := range map[client.Object]func(key string){
-		&corev1.Pod{}:                w.lookAtPod,
-		&corev1.Node{}:               w.lookAtCluster,
-		&kubeovnv1.Subnet{}:          w.lookAtCluster,
-		&discoveryv1.EndpointSlice{}: w.lookAtCluster,
+	for object, take := range map[client.Object]func(key string){
+		&corev1.Pod{}:                w.takePod,
+		&corev1.Node{}:               w.wakeGather,
+		&kubeovnv1.Subnet{}:          w.wakeGather,
+		&discoveryv1.EndpointSlice{}: w.wakeGather,
 	} {
 		informer, err := w.cache.GetInformer(ctx, object, cache.BlockUntilSynced(false))
 		if err != nil {
 			return fmt.Errorf("watching %T: %w", object, err)
 		}
-		handled, err := informer.AddEventHandler(keys(look))
+		handled, err := informer.AddEventHandler(keys(take))
 		if err != nil {
 			return fmt.Errorf("watching %T: %w", object, err)
 		}
@@ -158,10 +158,10 @@ func (w *watch) run(ctx context.Context) error {
 }
 
 // keys hands on the key of an object to which something has happened that changed it.
-func keys(look func(key string)) toolscache.ResourceEventHandler {
+func keys(take func(key string)) toolscache.ResourceEventHandler {
 	named := func(obj any) {
 		if key, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
-			look(key)
+			take(key)
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
@@ -189,18 +189,18 @@ func same(before, after any) bool {
 	return false
 }
 
-// lookAtPod takes in what the cache has of a pod, if it has it.
-func (w *watch) lookAtPod(key string) {
+// takePod takes in what the cache has of a pod, if it has it.
+func (w *watch) takePod(key string) {
 	namespace, name, _ := toolscache.SplitMetaNamespaceKey(key)
 	pod := &corev1.Pod{}
 	// A cache that reads from memory knows the pod or does not; there is no other outcome.
 	if w.cache.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: name}, pod) != nil {
 		pod = nil
 	}
-	w.pods.Look(namespace, name, pod)
+	w.pods.Set(namespace, name, pod)
 }
 
-func (w *watch) lookAtCluster(string) {
+func (w *watch) wakeGather(string) {
 	select {
 	case w.stale <- struct{}{}:
 	default:
@@ -215,7 +215,7 @@ func (w *watch) gather(ctx context.Context) {
 		return
 	}
 	for {
-		if err := w.tellHost(ctx); err != nil && ctx.Err() == nil {
+		if err := w.updateHost(ctx); err != nil && ctx.Err() == nil {
 			w.log.Error(err, "gathering what the node has to know")
 		}
 		select {
@@ -226,7 +226,7 @@ func (w *watch) gather(ctx context.Context) {
 	}
 }
 
-func (w *watch) tellHost(ctx context.Context) error {
+func (w *watch) updateHost(ctx context.Context) error {
 	var node corev1.Node
 	var subnets kubeovnv1.SubnetList
 	var endpoints discoveryv1.EndpointSliceList

@@ -121,8 +121,8 @@ func (m *Member) write(ctx context.Context, r *records) error {
 	return nil
 }
 
-// patience is how long members wait for one that does not report before they found a cluster without it.
-const patience = time.Minute
+// reportTimeout is how long members wait for one that does not report before they found a cluster without it.
+const reportTimeout = time.Minute
 
 // Begin decides how this member's servers begin, and writes it down for them.
 func (m *Member) Begin(ctx context.Context) error {
@@ -136,9 +136,9 @@ func (m *Member) Begin(ctx context.Context) error {
 	}
 	changes, stop := m.watch(ctx, &corev1.ConfigMapList{}, client.MatchingFields{"metadata.name": Name})
 	defer stop()
-	late := time.After(patience)
-	for patient := false; ; {
-		done, err := m.tryBegin(ctx, disks, patient)
+	late := time.After(reportTimeout)
+	for overdue := false; ; {
+		done, err := m.tryBegin(ctx, disks, overdue)
 		switch {
 		case apierrors.IsConflict(err):
 			continue
@@ -150,7 +150,7 @@ func (m *Member) Begin(ctx context.Context) error {
 		select {
 		case <-changes:
 		case <-late:
-			patient = true
+			overdue = true
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the other members: %w", context.Cause(ctx))
 		}
@@ -158,7 +158,7 @@ func (m *Member) Begin(ctx context.Context) error {
 }
 
 // tryBegin reports, chooses, and when both databases have a founder takes its seats.
-func (m *Member) tryBegin(ctx context.Context, disks map[string]Disk, patient bool) (bool, error) {
+func (m *Member) tryBegin(ctx context.Context, disks map[string]Disk, overdue bool) (bool, error) {
 	r, err := m.read(ctx)
 	if err != nil {
 		return false, err
@@ -169,7 +169,7 @@ func (m *Member) tryBegin(ctx context.Context, disks map[string]Disk, patient bo
 		if record.Founder == "" {
 			record.Report(m.Seat, disks[db.key])
 		}
-		chosen = record.Choose(r.live(), m.Replicas, patient) && chosen
+		chosen = record.Choose(r.live(), m.Replicas, overdue) && chosen
 	}
 	if !chosen {
 		return false, m.write(ctx, r)

@@ -47,16 +47,16 @@ func (r *Record) Report(s Seat, d Disk) {
 	r.Reports[s.Address] = Report{Pod: s.Pod, Disk: d}
 }
 
-// Choose picks the founder when all candidates have reported, or a majority of those who shall be if they have waited long.
+// Choose picks the founder when all candidates have reported, or a majority of those who shall be if the time to report is over.
 //
 // The newest database goes on. If it belongs to a cluster of which a majority has reported, nothing is founded: that
 // cluster is complete enough to go on by itself. What else there is is not used.
-func (r *Record) Choose(live map[string]bool, replicas int, patient bool) bool {
+func (r *Record) Choose(live map[string]bool, replicas int, overdue bool) bool {
 	maps.DeleteFunc(r.Reports, func(_ string, rep Report) bool { return !live[rep.Pod] })
 	if r.Founder != "" {
 		return true
 	}
-	if n := len(r.Reports); n < replicas && (!patient || 2*n <= replicas) {
+	if n := len(r.Reports); n < replicas && (!overdue || 2*n <= replicas) {
 		return false
 	}
 	byAge := slices.SortedFunc(maps.Keys(r.Reports), func(a, b string) int {

@@ -21,17 +21,17 @@ func TestChoose(t *testing.T) {
 	for name, c := range map[string]struct {
 		disks   map[string]Disk // by address
 		dead    string          // the address of a report whose pod has gone
-		patient bool
+		overdue bool
 		founder string // "" is none yet
 		members []string
 	}{
 		"first install":                              {disks: map[string]Disk{"1": nothing, "2": nothing, "3": nothing}, founder: "1"},
-		"one alone waits":                            {disks: map[string]Disk{"1": nothing}, patient: true},
+		"one alone waits":                            {disks: map[string]Disk{"1": nothing}, overdue: true},
 		"two wait for the third":                     {disks: map[string]Disk{"1": nothing, "2": nothing}},
-		"two have waited long":                       {disks: map[string]Disk{"1": nothing, "2": nothing}, patient: true, founder: "1"},
+		"two have waited long":                       {disks: map[string]Disk{"1": nothing, "2": nothing}, overdue: true, founder: "1"},
 		"from one to three":                          {disks: map[string]Disk{"1": nothing, "2": nothing, "3": standalone(0)}, founder: "3"},
 		"the newest of several is kept":              {disks: map[string]Disk{"1": standalone(9), "2": nothing, "3": standalone(1)}, founder: "3"},
-		"a majority of a cluster goes on":            {disks: map[string]Disk{"2": clustered("a", 1), "3": clustered("a", 0)}, patient: true, founder: "3", members: []string{"2", "3"}},
+		"a majority of a cluster goes on":            {disks: map[string]Disk{"2": clustered("a", 1), "3": clustered("a", 0)}, overdue: true, founder: "3", members: []string{"2", "3"}},
 		"a whole cluster goes on":                    {disks: map[string]Disk{"1": clustered("a", 0), "2": clustered("a", 0), "3": clustered("a", 0)}, founder: "1", members: []string{"1", "2", "3"}},
 		"a minority of a cluster is its heir":        {disks: map[string]Disk{"1": nothing, "2": clustered("a", 1), "3": nothing}, founder: "2"},
 		"a minority waits for more of its cluster":   {disks: map[string]Disk{"1": nothing, "2": clustered("a", 1)}},
@@ -45,7 +45,7 @@ func TestChoose(t *testing.T) {
 				r.Report(Seat{address, "pod-" + address}, disk)
 				live["pod-"+address] = address != c.dead
 			}
-			if chosen := r.Choose(live, 3, c.patient); chosen != (c.founder != "") || r.Founder != c.founder {
+			if chosen := r.Choose(live, 3, c.overdue); chosen != (c.founder != "") || r.Founder != c.founder {
 				t.Errorf("chosen: %t, %q, want %q", chosen, r.Founder, c.founder)
 			}
 			if got := slices.Sorted(maps.Keys(r.Members)); !slices.Equal(got, c.members) || r.Founded != (c.members != nil) {

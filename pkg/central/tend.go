@@ -76,7 +76,7 @@ func (m *Member) look(ctx context.Context) error {
 	if err := m.write(ctx, r); err != nil {
 		return err
 	}
-	if err := m.tell(ctx, r); err != nil {
+	if err := m.renewFiles(ctx, r); err != nil {
 		return err
 	}
 	for _, db := range databases {
@@ -126,10 +126,10 @@ func (m *Member) kick(ctx context.Context, db database, state status, record *Re
 	return errors.Join(errs...)
 }
 
-// tell renews what the servers of this member read when they start again: how to join the cluster if the database is
+// renewFiles renews what the servers of this member read when they start again: how to join the cluster if the database is
 // lost, and where northd finds the databases. A northd that misses a member starts again at once; one elsewhere
 // takes over.
-func (m *Member) tell(ctx context.Context, r *records) error {
+func (m *Member) renewFiles(ctx context.Context, r *records) error {
 	for _, db := range databases {
 		if record := r.records[db.key]; record.Founded {
 			if err := m.writePlan(db, Join, record); err != nil {

@@ -60,7 +60,7 @@ func (h *Host) input() (Input, *Problem, error) {
 	default:
 		var err error
 		in.Cluster = *cluster
-		in.Seen, err = kernel.Look()
+		in.Seen, err = kernel.Dump()
 		return in, nil, err
 	}
 	return in, &problem, nil

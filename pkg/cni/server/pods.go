@@ -60,8 +60,8 @@ func NewPods() *Pods {
 	return &Pods{byName: map[string]*Pod{}, waiting: map[string]chan struct{}{}}
 }
 
-// Look takes in a pod as it is now; nil if there is none of that name.
-func (p *Pods) Look(namespace, name string, obj *corev1.Pod) {
+// Set takes in a pod as it is now; nil if there is none of that name.
+func (p *Pods) Set(namespace, name string, obj *corev1.Pod) {
 	var pod *Pod
 	if obj != nil {
 		pod = newPod(obj)
@@ -124,7 +124,7 @@ func (p *Pods) WithUID(uid string) *Pod {
 	return static
 }
 
-func (p *Pods) look(key string) (*Pod, <-chan struct{}) {
+func (p *Pods) lookUp(key string) (*Pod, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ch := p.waiting[key]
@@ -140,7 +140,7 @@ func (p *Pods) look(key string) (*Pod, <-chan struct{}) {
 func (p *Pods) Await(ctx context.Context, namespace, name, uid string) (*Pod, error) {
 	seen := false
 	for {
-		pod, changed := p.look(namespace + "/" + name)
+		pod, changed := p.lookUp(namespace + "/" + name)
 		ours := pod != nil && (uid == "" || pod.UID == uid)
 		switch {
 		case ours && pod.Problem != nil:

@@ -43,7 +43,7 @@ func TestCopiedAnswerIsNone(t *testing.T) {
 	pods := NewPods()
 	look := func() *Network {
 		set(pods, pod)
-		at, _ := pods.look("shop/web-0")
+		at, _ := pods.lookUp("shop/web-0")
 		return at.Network
 	}
 	if got := look(); got != nil {
@@ -107,4 +107,4 @@ func TestLongRoutesAreRefused(t *testing.T) {
 }
 
 // set tells of a pod that is there.
-func set(pods *Pods, obj *corev1.Pod) { pods.Look(obj.Namespace, obj.Name, obj) }
+func set(pods *Pods, obj *corev1.Pod) { pods.Set(obj.Namespace, obj.Name, obj) }

@@ -151,7 +151,7 @@ func (b *bench) pod(name, uid string, annotations ...map[string]string) *corev1.
 		pod.Annotations = annotations[0]
 	}
 	pod.Annotations[kubeovnv1.AnnotationAllocatedUID] = uid
-	b.Pods.Look(pod.Namespace, pod.Name, pod)
+	b.Pods.Set(pod.Namespace, pod.Name, pod)
 	return pod
 }
 

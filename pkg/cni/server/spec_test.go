@@ -160,7 +160,7 @@ func TestAddOfADeletedPodEndsAtOnce(t *testing.T) {
 		defer b.Pods.mu.Unlock()
 		return len(b.Pods.waiting) > 0
 	})
-	b.Pods.Look(pod.Namespace, pod.Name, nil)
+	b.Pods.Set(pod.Namespace, pod.Name, nil)
 	if refusal := <-answered; refusal == nil || refusal.Code != types.ErrTryAgainLater {
 		t.Errorf("answer %v", refusal)
 	}
@@ -294,8 +294,8 @@ func TestDelSucceedsOnWhatIsGone(t *testing.T) {
 	path, end := hosttest.NetNS(t)
 	b.mustCall(b.request("DEL", "never-seen", "web", ""))
 	b.mustCall(b.request("ADD", "c1", "web", path))
-	b.Pods.Look(pod.Namespace, pod.Name, nil) // DEL never needs it
-	end()                                     // nor the namespace
+	b.Pods.Set(pod.Namespace, pod.Name, nil) // DEL never needs it
+	end()                                    // nor the namespace
 	b.mustCall(b.request("DEL", "c1", "web", path))
 	b.mustCall(b.request("DEL", "c1", "web", ""))
 	bare := b.request("DEL", "c1", "web", "")

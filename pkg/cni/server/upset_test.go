@@ -219,7 +219,7 @@ func TestSweepPutsRightWhatSomebodyChanged(t *testing.T) {
 	b.halt()
 	pods := NewPods()
 	b.start(pods)
-	pods.Look(pod.Namespace, pod.Name, pod)
+	pods.Set(pod.Namespace, pod.Name, pod)
 	b.sent.Store("")
 	hosttest.Must(t, b.Sweep(t.Context()))
 	if sent := b.sent.Load(); sent != "" {

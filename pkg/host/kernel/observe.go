@@ -54,8 +54,8 @@ func (s Seen) RoutesOver(name string) []Route {
 	return out
 }
 
-// Look reads links, addresses and routes, each in one dump.
-func Look() (Seen, error) {
+// Dump reads links, addresses and routes, each in one dump of the kernel's.
+func Dump() (Seen, error) {
 	var seen Seen
 	links, err := whole(netlink.LinkList)
 	if err != nil {
@@ -126,7 +126,7 @@ func routeOf(route netlink.Route, names map[int]string) Route {
 
 // Observe reads the state that a wanted state speaks of.
 func Observe(want State) (State, error) {
-	seen, err := Look()
+	seen, err := Dump()
 	if err != nil {
 		return State{}, err
 	}

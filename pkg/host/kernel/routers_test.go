@@ -94,7 +94,7 @@ func (s *slaac) hasWayOut() bool {
 
 func (s *slaac) hasAddress() bool {
 	s.Helper()
-	seen, err := Look()
+	seen, err := Dump()
 	hosttest.Must(s, err)
 	return slices.ContainsFunc(seen.Device("uplink").Addresses, func(p netip.Prefix) bool { return s.prefix.Contains(p.Addr()) })
 }

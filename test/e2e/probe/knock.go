@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long a knock waits for an answer.
-const patience = 3 * time.Second
+// answerTimeout is how long a knock waits for an answer.
+const answerTimeout = 3 * time.Second
 
 // knock prints which of some addresses take a TCP connection.
 func knock(ctx context.Context, addresses []string) error {
 	return each(addresses, func(address string) bool {
-		conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", address)
+		conn, err := (&net.Dialer{Timeout: answerTimeout}).DialContext(ctx, "tcp", address)
 		if err == nil {
 			conn.Close()
 		}
@@ -69,14 +69,14 @@ func synCut(address string) (answered bool, err error) {
 		return false, fmt.Errorf("opening a raw socket: %w", err)
 	}
 	defer unix.Close(fd)
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience.Seconds())}); err != nil {
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(answerTimeout.Seconds())}); err != nil {
 		return false, fmt.Errorf("setting a timeout: %w", err)
 	}
 	if err := sendCut(from.Addr(), to.Addr(), unix.IPPROTO_TCP, syn(from, to)); err != nil {
 		return false, err
 	}
 	packet := make([]byte, 1<<16)
-	for began := time.Now(); time.Since(began) < patience; {
+	for began := time.Now(); time.Since(began) < answerTimeout; {
 		n, _, err := unix.Recvfrom(fd, packet, 0)
 		if err != nil {
 			return false, nil //nolint:nilerr // nobody answers
