@@ -15,6 +15,8 @@ var (
 	ErrOutOfRange = errors.New("not an address that this subnet can give")
 	// ErrHolds says that the owner has other addresses than those asked for.
 	ErrHolds = errors.New("the owner has other addresses already")
+	// ErrNoPart says that the subnet has none of the parts that an address is asked of.
+	ErrNoPart = errors.New("the subnet has no such part")
 	// ErrClosed says that the subnet is deleted; look it up again.
 	ErrClosed = errors.New("the subnet is deleted")
 )

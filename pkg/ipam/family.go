@@ -5,25 +5,19 @@ import (
 	"slices"
 )
 
-// keptReleased is how many released addresses of a family are remembered in the order of their release. Of a /64 with a pod a
-// second there would otherwise be 13 MB more each day.
-const keptReleased = 4096
+// rest is the name of the stock of all that is in no part.
+const rest = ""
 
-// family is the addresses of one family of a subnet. Each that can be given is
-// in one of three states: in use (owners), used before (released), or fresh,
-// which is every other one from next on.
+// family is the addresses of one family of a subnet, sorted into stocks: one for each part, and the rest.
 type family[O comparable] struct {
-	whole    netip.Prefix
-	fixed    []fixed    // the network's, the broadcast and the gateway: nobody's, even when asked for
-	blocked  Ranges     // fixed and the excluded ones: never given unasked
-	size     float64    // how many can be given unasked
-	next     netip.Addr // all before it are blocked, in use, released or forgotten; invalid at the end
-	owners   map[netip.Addr]O
-	counted  int // how many of owners are among size
-	released fifo[netip.Addr]
-	// forgotten says that there are free addresses before next that are not among the released any more.
-	forgotten bool
-	waiting   fifo[O] // owners who found no address here
+	whole   netip.Prefix
+	fixed   []fixed // the network's, the broadcast and the gateway: nobody's, even when asked for
+	exclude Ranges  // never given unasked
+	owners  map[netip.Addr]O
+	stocks  map[string]*stock[O]
+	shares  []share        // the ranges of all parts, in order
+	crowded fifo[string]   // the stocks that somebody waits for
+	queues  map[O][]string // in the queues of which stocks an owner may be
 }
 
 // fixed is an address that nobody may have.
@@ -32,48 +26,83 @@ type fixed struct {
 	why  string // completes "it is …"
 }
 
+// share is a range of a part.
+type share struct {
+	Range
+	part string
+}
+
 func newFamily[O comparable]() family[O] {
 	return family[O]{
-		owners:   map[netip.Addr]O{},
-		released: newFIFO[netip.Addr](),
-		waiting:  newFIFO[O](),
+		owners: map[netip.Addr]O{}, stocks: map[string]*stock[O]{rest: newStock[O](nil)}, crowded: newFIFO[string](), queues: map[O][]string{},
 	}
 }
 
 // resize gives the family another range; every owner keeps its address.
 func (f *family[O]) resize(whole netip.Prefix, gateway netip.Addr, exclude Ranges) {
-	f.whole, f.fixed, f.blocked, f.size, f.next, f.forgotten = whole, nil, nil, 0, netip.Addr{}, false
+	f.whole, f.fixed, f.exclude = whole, nil, nil
 	if whole.IsValid() {
 		all, hosts := PrefixRange(whole), usable(whole)
-		f.next = all.First
 		if whole.Contains(gateway) {
 			f.fixed = append(f.fixed, fixed{gateway, "the gateway"})
 		}
 		if all != hosts {
 			f.fixed = append(f.fixed, fixed{all.First, "the network's own address"}, fixed{all.Last, lastOf(whole)})
 		}
-		blocked := slices.Clone(exclude.Within(all))
-		for _, a := range f.fixed {
-			blocked = append(blocked, Range{First: a.addr, Last: a.addr})
-		}
-		f.blocked = NewRanges(blocked...)
-		f.size = f.blocked.Missing(all).Count()
+		f.exclude = exclude.Within(all)
 	}
-	f.counted = 0
+	f.sort()
+}
+
+// sort sorts all addresses into stocks anew; every owner keeps its address.
+func (f *family[O]) sort() {
+	f.shares = nil
+	var parts, blocked []Range
+	for name, s := range f.stocks {
+		for _, r := range s.part {
+			f.shares = append(f.shares, share{r, name})
+			parts = append(parts, r)
+		}
+	}
+	slices.SortFunc(f.shares, func(a, b share) int { return a.First.Compare(b.First) })
+	blocked = slices.Clone(f.exclude)
+	for _, a := range f.fixed {
+		blocked = append(blocked, Range{First: a.addr, Last: a.addr})
+	}
+	var all Ranges
+	if f.whole.IsValid() {
+		all = Ranges{PrefixRange(f.whole)}.Minus(NewRanges(blocked...))
+	}
+	for name, s := range f.stocks {
+		if name == rest {
+			s.reset(all.Minus(NewRanges(parts...)))
+			continue
+		}
+		s.reset(all.And(s.part))
+	}
 	for a := range f.owners {
-		if f.givable(a) {
-			f.counted++
-		}
-	}
-	for a := range f.released.place {
-		if !f.givable(a) {
-			f.released.remove(a)
-		}
+		f.stockOf(a).take(a)
 	}
 }
 
-// givable tells whether an address may be given to an owner that did not ask for it.
-func (f *family[O]) givable(a netip.Addr) bool { return f.whole.Contains(a) && !f.blocked.Contains(a) }
+// partOf is the part that an address is in, or rest.
+func (f *family[O]) partOf(a netip.Addr) string {
+	i, _ := slices.BinarySearchFunc(f.shares, a, func(s share, a netip.Addr) int { return s.Last.Compare(a) })
+	if i < len(f.shares) && f.shares[i].Contains(a) {
+		return f.shares[i].part
+	}
+	return rest
+}
+
+func (f *family[O]) stockOf(a netip.Addr) *stock[O] { return f.stocks[f.partOf(a)] }
+
+// offered is the stock of what a part has to give in this family: that of the rest where the part has nothing of the family.
+func (f *family[O]) offered(part string) (name string, s *stock[O]) {
+	if s, has := f.stocks[part]; has {
+		return part, s
+	}
+	return rest, f.stocks[rest]
+}
 
 // lastOf says what the last address of a prefix is.
 func lastOf(whole netip.Prefix) string {
@@ -101,48 +130,14 @@ func (f *family[O]) unfit(a netip.Addr) string {
 // outside tells whether an address is one that nobody may have.
 func (f *family[O]) outside(a netip.Addr) bool { return a.IsValid() && f.unfit(a) != "" }
 
-// free is how many addresses can be given now.
-func (f *family[O]) free() float64 { return f.size - float64(f.counted) }
-
-// peek is the address to give next: the lowest one that nobody had since the cursor last began, else one whose release is
-// forgotten, else the one that was released first. An address that was just released is thus the last to be given again, when
-// caches in the network have dropped its old owner. The cursor passes each address once before it begins again, so a call costs
-// little on average.
-func (f *family[O]) peek() (netip.Addr, bool) {
-	a, ok := f.fresh()
-	if !ok && f.forgotten {
-		f.forgotten, f.next = false, PrefixRange(f.whole).First
-		a, ok = f.fresh()
-	}
-	if !ok {
-		return f.released.first()
-	}
-	return a, true
-}
-
-// fresh moves the cursor to the next address that nobody has, and that is not among the released.
-func (f *family[O]) fresh() (netip.Addr, bool) {
-	for a := f.next; f.whole.Contains(a); {
-		if r, ok := f.blocked.find(a); ok {
-			a = r.Last.Next()
-			continue
-		}
-		if _, used := f.owners[a]; !used && !f.released.has(a) {
-			f.next = a
-			return a, true
-		}
-		a = a.Next()
-	}
-	f.next = netip.Addr{}
-	return f.next, false
-}
-
-// choose is the address that a request gets: the one it asks for, or the next.
-// Nothing changes but the cursor.
-func (f *family[O]) choose(asked netip.Addr) (netip.Addr, error) {
+// choose is the address that a request gets: the one it asks for, or the next of a part. Nothing changes but the cursor, and the
+// queue of a part without a free address.
+func (f *family[O]) choose(asked netip.Addr, part string, owner O) (netip.Addr, error) {
 	if !asked.IsValid() {
-		a, ok := f.peek()
+		name, stock := f.offered(part)
+		a, ok := stock.peek(f.owners)
 		if !ok {
+			f.queue(name, owner)
 			return a, ErrFull
 		}
 		return a, nil
@@ -156,43 +151,104 @@ func (f *family[O]) choose(asked netip.Addr) (netip.Addr, error) {
 	return asked, nil
 }
 
+// queue puts an owner into the queue of a stock.
+func (f *family[O]) queue(name string, owner O) {
+	f.stocks[name].waiting.push(owner)
+	f.crowded.push(name)
+	if !slices.Contains(f.queues[owner], name) {
+		f.queues[owner] = append(f.queues[owner], name)
+	}
+}
+
+// leave takes an owner out of all queues but those of some parts.
+func (f *family[O]) leave(owner O, but ...string) {
+	var stays []string
+	for _, name := range f.queues[owner] {
+		if slices.Contains(but, name) {
+			stays = append(stays, name)
+		} else if s := f.stocks[name]; s != nil {
+			s.waiting.remove(owner)
+		}
+	}
+	if f.queues[owner] = stays; len(stays) == 0 {
+		delete(f.queues, owner)
+	}
+}
+
 // take puts an address that nobody has in use.
 func (f *family[O]) take(a netip.Addr, owner O) {
-	if !a.IsValid() {
-		return
-	}
-	f.released.remove(a)
-	f.owners[a] = owner
-	if f.givable(a) {
-		f.counted++
+	if a.IsValid() {
+		f.stockOf(a).take(a)
+		f.owners[a] = owner
 	}
 }
 
 // give takes an address out of use.
 func (f *family[O]) give(a netip.Addr) {
-	if !a.IsValid() {
-		return
-	}
-	delete(f.owners, a)
-	if f.givable(a) {
-		f.counted--
-		f.released.push(a)
-		if oldest, _ := f.released.first(); f.released.len() > keptReleased {
-			f.released.remove(oldest)
-			f.forgotten = true
-		}
+	if a.IsValid() {
+		delete(f.owners, a)
+		f.stockOf(a).give(a)
 	}
 }
 
-// wake takes out of the queue as many owners as there are free addresses.
+// wake takes out of each queue as many owners as there are free addresses.
 func (f *family[O]) wake(woken []O) []O {
-	for n := f.free(); n >= 1; n-- {
-		owner, ok := f.waiting.first()
-		if !ok {
-			break
+	for _, name := range f.crowded.all() {
+		s := f.stocks[name]
+		for n := s.free(); n >= 1; n-- {
+			owner, ok := s.waiting.first()
+			if !ok {
+				break
+			}
+			s.waiting.remove(owner)
+			woken = append(woken, owner)
 		}
-		f.waiting.remove(owner)
-		woken = append(woken, owner)
+		if s.waiting.len() == 0 {
+			f.crowded.remove(name)
+		}
 	}
 	return woken
+}
+
+// waiters are all who wait in any queue, in the order of the queues.
+func (f *family[O]) waiters() []O {
+	var out []O
+	for _, name := range f.crowded.all() {
+		out = append(out, f.stocks[name].waiting.all()...)
+	}
+	return out
+}
+
+// setPart makes a stock of some addresses, or of others than before; of none ends the part. It returns those who waited for a
+// part that has ended.
+func (f *family[O]) setPart(name string, ranges Ranges) (waiting []O) {
+	was := f.stocks[name]
+	switch {
+	case len(ranges) > 0 && was == nil:
+		f.stocks[name] = newStock[O](ranges)
+	case len(ranges) > 0:
+		was.part = ranges
+	case was != nil:
+		waiting = was.waiting.all()
+		delete(f.stocks, name)
+		f.crowded.remove(name)
+	default:
+		return nil
+	}
+	f.sort()
+	return waiting
+}
+
+// overlapping are the parts beside one that have any of some addresses.
+func (f *family[O]) overlapping(name string, ranges Ranges) []string {
+	var out []string
+	for _, r := range ranges {
+		i, _ := slices.BinarySearchFunc(f.shares, r.First, func(s share, a netip.Addr) int { return s.Last.Compare(a) })
+		for ; i < len(f.shares) && !r.Last.Less(f.shares[i].First); i++ {
+			if part := f.shares[i].part; part != name && !slices.Contains(out, part) {
+				out = append(out, part)
+			}
+		}
+	}
+	return out
 }

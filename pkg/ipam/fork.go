@@ -1,8 +1,8 @@
 package ipam
 
 import (
-	"container/list"
 	"maps"
+	"slices"
 )
 
 // Fork is a copy of all subnets: what is done with it changes nothing here.
@@ -25,14 +25,14 @@ func (s *Subnet[O]) fork() *Subnet[O] {
 // fork copies what changes in place; the ranges are replaced as wholes.
 func (f *family[O]) fork() family[O] {
 	fork := *f
-	fork.owners, fork.released, fork.waiting = maps.Clone(f.owners), f.released.fork(), f.waiting.fork()
-	return fork
-}
-
-func (q fifo[T]) fork() fifo[T] {
-	fork := fifo[T]{order: list.New(), place: map[T]*list.Element{}}
-	for e := q.order.Front(); e != nil; e = e.Next() {
-		fork.push(e.Value.(T))
+	fork.owners, fork.crowded, fork.stocks, fork.queues = maps.Clone(f.owners), f.crowded.fork(), map[string]*stock[O]{}, map[O][]string{}
+	for name, s := range f.stocks {
+		one := *s
+		one.released, one.waiting = s.released.fork(), s.waiting.fork()
+		fork.stocks[name] = &one
+	}
+	for owner, names := range f.queues {
+		fork.queues[owner] = slices.Clone(names)
 	}
 	return fork
 }

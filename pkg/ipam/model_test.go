@@ -3,6 +3,7 @@ package ipam
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -14,6 +15,37 @@ type model struct {
 	config   Config
 	owners   map[netip.Addr]string
 	released []netip.Addr
+	parts    map[string]Ranges
+}
+
+func (m *model) partOf(a netip.Addr) string {
+	for name, ranges := range m.parts {
+		if ranges.Contains(a) {
+			return name
+		}
+	}
+	return ""
+}
+
+// setPart says which parts are in the way.
+func (m *model) setPart(name string, ranges Ranges) (inTheWay []string) {
+	all := PrefixRange(netip.MustParsePrefix("10.0.0.0/24"))
+	for a := all.First; all.Contains(a); a = a.Next() {
+		if other := m.partOf(a); ranges.Contains(a) && other != "" && other != name && !slices.Contains(inTheWay, other) {
+			inTheWay = append(inTheWay, other)
+		}
+	}
+	if len(inTheWay) > 0 {
+		slices.Sort(inTheWay)
+		return inTheWay
+	}
+	before := maps.Clone(m.parts)
+	was := &model{parts: before}
+	if delete(m.parts, name); len(ranges) > 0 {
+		m.parts[name] = ranges
+	}
+	m.released = slices.DeleteFunc(m.released, func(a netip.Addr) bool { return m.partOf(a) != was.partOf(a) })
+	return nil
 }
 
 func (m *model) fixed(a netip.Addr) bool {
@@ -34,7 +66,7 @@ func (m *model) holder(owner string) netip.Addr {
 	return netip.Addr{}
 }
 
-func (m *model) allocate(owner string, asked netip.Addr) (netip.Addr, error) {
+func (m *model) allocate(owner string, asked netip.Addr, parts ...string) (netip.Addr, error) {
 	if have := m.holder(owner); have.IsValid() {
 		if asked.IsValid() && asked != have {
 			return have, ErrHolds
@@ -50,16 +82,36 @@ func (m *model) allocate(owner string, asked netip.Addr) (netip.Addr, error) {
 		}
 		return m.take(asked, owner), nil
 	}
-	all := PrefixRange(m.config.Prefixes.V4)
-	for a := all.First; a.IsValid() && !all.Last.Less(a); a = a.Next() {
-		if _, used := m.owners[a]; m.givable(a) && !used && !slices.Contains(m.released, a) {
+	if len(parts) == 0 {
+		parts = []string{""}
+	}
+	err := ErrNoPart
+	for _, part := range parts {
+		if part != "" && m.parts[part] == nil {
+			continue
+		}
+		if a := m.next(part); a.IsValid() {
 			return m.take(a, owner), nil
 		}
+		err = ErrFull
 	}
-	if len(m.released) > 0 {
-		return m.take(m.released[0], owner), nil
+	return netip.Addr{}, err
+}
+
+// next is the address that a part gives next.
+func (m *model) next(part string) netip.Addr {
+	all := PrefixRange(m.config.Prefixes.V4)
+	for a := all.First; all.Contains(a); a = a.Next() {
+		if _, used := m.owners[a]; m.givable(a) && !used && m.partOf(a) == part && !slices.Contains(m.released, a) {
+			return a
+		}
 	}
-	return netip.Addr{}, ErrFull
+	for _, a := range m.released {
+		if m.partOf(a) == part {
+			return a
+		}
+	}
+	return netip.Addr{}
 }
 
 func (m *model) take(a netip.Addr, owner string) netip.Addr {
@@ -90,14 +142,41 @@ func (m *model) resize(c Config) {
 	m.released = slices.DeleteFunc(m.released, func(a netip.Addr) bool { return !m.givable(a) })
 }
 
-func (m *model) available() (n float64) {
+func (m *model) reserve(owner string, a netip.Addr) error {
+	if have := m.holder(owner); have.IsValid() {
+		if a != have {
+			return ErrHolds
+		}
+		return nil
+	}
+	if other, used := m.owners[a]; used {
+		return &ConflictError[string]{Owner: other}
+	}
+	m.take(a, owner)
+	return nil
+}
+
+func (m *model) available(part string) (n float64) {
 	all := PrefixRange(m.config.Prefixes.V4)
 	for a := all.First; a.IsValid() && !all.Last.Less(a); a = a.Next() {
-		if _, used := m.owners[a]; m.givable(a) && !used {
+		if _, used := m.owners[a]; m.givable(a) && !used && m.partOf(a) == part {
 			n++
 		}
 	}
 	return n
+}
+
+// partsPlayed are the parts of scripts, and what they are made of by turns.
+var partsPlayed = []string{"p", "q", "r"}
+
+func partPlayed(t *testing.T, y byte) Ranges {
+	t.Helper()
+	texts := [][]string{nil, {"10.0.0.4..10.0.0.6"}, {"10.0.0.0/29"}, {"10.0.0.6", "10.0.0.9..10.0.0.11"}, {"10.0.0.12/30", "10.0.0.20..10.0.0.40"}, {"10.0.0.2", "10.0.0.7"}}
+	ranges, err := ParsePart(texts[int(y)%len(texts)])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ranges
 }
 
 // play runs a script, three bytes a step, on a Subnet and on the model, and
@@ -110,7 +189,7 @@ func play(t *testing.T, script []byte) {
 		config(t, "10.0.0.8/29", "10.0.0.10..10.0.0.40"),
 	}
 	s := NewSubnet[string](configs[0])
-	m := &model{config: configs[0], owners: map[netip.Addr]string{}}
+	m := &model{config: configs[0], owners: map[netip.Addr]string{}, parts: map[string]Ranges{}}
 	base := netip.MustParseAddr("10.0.0.0").As4()
 	for step := 0; len(script) >= 3; step++ {
 		op, x, y := script[0], script[1], script[2]
@@ -120,7 +199,7 @@ func play(t *testing.T, script []byte) {
 		var got Lease
 		var want netip.Addr
 		var err, wantErr error
-		switch op % 9 {
+		switch op % 13 {
 		case 0, 1, 2:
 			got, err = s.Allocate(Request[string]{Owner: owner})
 			want, wantErr = m.allocate(owner, netip.Addr{})
@@ -138,6 +217,23 @@ func play(t *testing.T, script []byte) {
 			if renamed := s.Rename(owner, to); renamed != m.rename(owner, to) {
 				t.Fatalf("step %d: %s becomes %s: %t", step, owner, to, renamed)
 			}
+		case 9:
+			part, ranges := partsPlayed[int(x)%len(partsPlayed)], partPlayed(t, y)
+			_, inTheWay := s.SetPart(part, ranges)
+			if want := m.setPart(part, ranges); !slices.Equal(inTheWay, want) {
+				t.Fatalf("step %d: %s of %s: %v are in the way; the model has %v", step, part, ranges, inTheWay, want)
+			}
+		case 10, 11:
+			first := int(y) % len(partsPlayed)
+			parts := partsPlayed[first : first+1+int(x)%(len(partsPlayed)-first)]
+			got, err = s.Allocate(Request[string]{Owner: owner, Parts: parts})
+			want, wantErr = m.allocate(owner, netip.Addr{}, parts...)
+		case 12:
+			if err = s.Reserve(owner, Lease{Addrs: Addrs{V4: addr}}); err == nil {
+				got, _ = s.Lease(owner)
+				want = addr
+			}
+			wantErr = m.reserve(owner, addr)
 		}
 		if !sameError(err, wantErr) || (err == nil && got.V4 != want) {
 			t.Fatalf("step %d, %s: got %s, %v; the model has %s, %v", step, owner, got.V4, err, want, wantErr)
@@ -157,12 +253,15 @@ func sameError(a, b error) bool {
 func compare(t *testing.T, step int, s *Subnet[string], m *model) {
 	t.Helper()
 	v4, _ := s.Usage()
-	if v4.Using != float64(len(m.owners)) || v4.Available != m.available() {
-		t.Fatalf("step %d: usage %+v; the model has %d and %g", step, v4, len(m.owners), m.available())
+	if v4.Using != float64(len(m.owners)) || v4.Available != m.available("") {
+		t.Fatalf("step %d: usage %+v; the model has %d and %g", step, v4, len(m.owners), m.available(""))
 	}
 	ranges, _ := s.UsageRanges()
 	if ranges.Using.Count() != v4.Using || ranges.Available.Count() != v4.Available {
 		t.Fatalf("step %d: usage %+v, ranges %s and %s", step, v4, ranges.Using, ranges.Available)
+	}
+	for _, part := range partsPlayed {
+		comparePart(t, step, s, m, part)
 	}
 	for a, owner := range m.owners {
 		if got, _ := s.Owner(a); got != owner {
@@ -171,6 +270,29 @@ func compare(t *testing.T, step int, s *Subnet[string], m *model) {
 		if lease, _ := s.Lease(owner); lease.V4 != a {
 			t.Fatalf("step %d: %s has %s; the model has %s", step, owner, lease.V4, a)
 		}
+	}
+}
+
+func comparePart(t *testing.T, step int, s *Subnet[string], m *model, part string) {
+	t.Helper()
+	if !slices.Equal(s.Part(part), m.parts[part]) {
+		t.Fatalf("step %d: part %s is %s; the model has %s", step, part, s.Part(part), m.parts[part])
+	}
+	var owners []string
+	for a, owner := range m.owners {
+		if m.partOf(a) == part {
+			owners = append(owners, owner)
+		}
+	}
+	got := s.PartOwners(part)
+	slices.Sort(owners)
+	slices.Sort(got)
+	v4, _ := s.PartUsage(part)
+	if v4.Using != float64(len(owners)) || v4.Available != m.available(part) || !slices.Equal(got, owners) {
+		t.Fatalf("step %d: usage %+v by %v of part %s; the model has %v and %g", step, v4, got, part, owners, m.available(part))
+	}
+	if ranges, _ := s.PartRanges(part); ranges.Using.Count() != v4.Using || ranges.Available.Count() != v4.Available {
+		t.Fatalf("step %d: usage %+v of part %s, ranges %s and %s", step, v4, part, ranges.Using, ranges.Available)
 	}
 }
 

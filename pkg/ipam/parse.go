@@ -61,6 +61,27 @@ func ParseRanges(entries []string) (Ranges, error) {
 	return NewRanges(out...), nil
 }
 
+// ParsePart reads the entries of an IPPool, each "address", "first..last" or a CIDR, in any order and of both families.
+func ParsePart(entries []string) (Ranges, error) {
+	out := make([]Range, 0, len(entries))
+	for _, entry := range entries {
+		if !strings.Contains(entry, "/") {
+			r, err := ParseRange(entry)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, r)
+			continue
+		}
+		p, err := netip.ParsePrefix(strings.TrimSpace(entry))
+		if err != nil || p.Addr().Is4In6() {
+			return nil, fmt.Errorf("%q is neither an address nor a range (first..last) nor a CIDR", entry)
+		}
+		out = append(out, PrefixRange(p))
+	}
+	return NewRanges(out...), nil
+}
+
 // ParseRange reads "address" or "first..last".
 func ParseRange(s string) (Range, error) {
 	from, to, isRange := strings.Cut(s, "..")

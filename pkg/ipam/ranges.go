@@ -30,6 +30,14 @@ func (r Range) String() string {
 	return r.First.String() + "-" + r.Last.String()
 }
 
+// Entry is "address" or "first..last", as in specs.
+func (r Range) Entry() string {
+	if r.First == r.Last {
+		return text(r.First)
+	}
+	return r.First.String() + ".." + r.Last.String()
+}
+
 // Ranges is a set of addresses as ranges in order that neither overlap nor touch.
 type Ranges []Range
 
@@ -54,19 +62,25 @@ func (r Range) reaches(next Range) bool {
 	return r.Contains(next.First) || r.Last.Next() == next.First
 }
 
-// find is the range that an address is in.
-func (s Ranges) find(a netip.Addr) (Range, bool) {
-	i, _ := slices.BinarySearchFunc(s, a, func(r Range, a netip.Addr) int { return r.Last.Compare(a) })
-	if i == len(s) || !s[i].Contains(a) {
-		return Range{}, false
-	}
-	return s[i], true
+// search is the place of the range that an address is in, or else of the first range behind it.
+func (s Ranges) search(a netip.Addr) (i int, within bool) {
+	i, _ = slices.BinarySearchFunc(s, a, func(r Range, a netip.Addr) int { return r.Last.Compare(a) })
+	return i, i < len(s) && s[i].Contains(a)
 }
 
 // Contains tells whether an address is in the set.
 func (s Ranges) Contains(a netip.Addr) bool {
-	_, ok := s.find(a)
-	return ok
+	_, within := s.search(a)
+	return within
+}
+
+// families are the addresses of each family.
+func (s Ranges) families() (v4, v6 Ranges) {
+	i := slices.IndexFunc(s, func(r Range) bool { return r.First.Is6() })
+	if i < 0 {
+		return s, nil
+	}
+	return s[:i], s[i:]
 }
 
 // Count is how many addresses are in the set.
@@ -78,26 +92,38 @@ func (s Ranges) Count() float64 {
 	return n
 }
 
-// Within is what of the set is in a range.
+// Within is what of the set is in a range. It costs a search and what it returns.
 func (s Ranges) Within(bounds Range) Ranges {
 	var out Ranges
+	for i, _ := s.search(bounds.First); i < len(s) && !bounds.Last.Less(s[i].First); i++ {
+		out = append(out, Range{First: later(s[i].First, bounds.First), Last: earlier(s[i].Last, bounds.Last)})
+	}
+	return out
+}
+
+// And is what is in both sets.
+func (s Ranges) And(t Ranges) Ranges {
+	var out Ranges
+	for _, r := range t {
+		out = append(out, s.Within(r)...)
+	}
+	return out
+}
+
+// Minus is what of the set is not in another.
+func (s Ranges) Minus(t Ranges) Ranges {
+	var out Ranges
 	for _, r := range s {
-		if r.First.BitLen() != bounds.First.BitLen() || r.Last.Less(bounds.First) || bounds.Last.Less(r.First) {
-			continue
-		}
-		if r.First.Less(bounds.First) {
-			r.First = bounds.First
-		}
-		if bounds.Last.Less(r.Last) {
-			r.Last = bounds.Last
-		}
-		out = append(out, r)
+		out = append(out, t.Missing(r)...)
 	}
 	return out
 }
 
 // Missing is what of a range is not in the set.
 func (s Ranges) Missing(bounds Range) Ranges {
+	if bounds.Count() == 0 {
+		return nil
+	}
 	var out Ranges
 	at := bounds.First
 	for _, r := range s.Within(bounds) {
@@ -109,10 +135,50 @@ func (s Ranges) Missing(bounds Range) Ranges {
 		}
 		at = r.Last.Next()
 	}
-	if bounds.Count() == 0 {
-		return nil
-	}
 	return append(out, Range{First: at, Last: bounds.Last})
+}
+
+func later(a, b netip.Addr) netip.Addr {
+	if a.Less(b) {
+		return b
+	}
+	return a
+}
+
+func earlier(a, b netip.Addr) netip.Addr {
+	if b.Less(a) {
+		return b
+	}
+	return a
+}
+
+// Entries are the ranges as in specs.
+func (s Ranges) Entries() []string {
+	out := make([]string, len(s))
+	for i, r := range s {
+		out[i] = r.Entry()
+	}
+	return out
+}
+
+// Prefixes are the fewest prefixes that hold all addresses of the set and no others, in order.
+func (s Ranges) Prefixes() []netip.Prefix {
+	var out []netip.Prefix
+	for _, r := range s {
+		for first := r.First; first.IsValid() && !r.Last.Less(first); {
+			p := netip.PrefixFrom(first, first.BitLen())
+			for p.Bits() > 0 {
+				wider := netip.PrefixFrom(first, p.Bits()-1)
+				if whole := PrefixRange(wider); whole.First != first || r.Last.Less(whole.Last) {
+					break
+				}
+				p = wider
+			}
+			out = append(out, p)
+			first = PrefixRange(p).Last.Next()
+		}
+	}
+	return out
 }
 
 // String is the ranges with commas between, as in the status of a Subnet.

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Usage is how much of one family of a subnet is in use.
+// Usage is how much of one family of a subnet, or of a part of it, is in use.
 type Usage struct {
-	// Available is how many addresses can be given.
+	// Available is how many addresses can be given unasked; those of a subnet that are in a part are not among them.
 	Available float64
 	// Using is how many addresses are in use.
 	Using float64
@@ -22,7 +22,7 @@ func (s *Subnet[O]) Usage() (v4, v6 Usage) {
 }
 
 func (f *family[O]) usage() Usage {
-	return Usage{Available: f.free(), Using: float64(len(f.owners))}
+	return Usage{Available: f.stocks[rest].free(), Using: float64(len(f.owners))}
 }
 
 // UsageRanges is which addresses of one family can be given and which are in use.
@@ -38,8 +38,7 @@ func (s *Subnet[O]) UsageRanges() (v4, v6 UsageRanges) {
 
 // snapshot is what ranges needs of a family, to sort it without the lock.
 type snapshot struct {
-	whole   netip.Prefix
-	blocked Ranges
+	givable Ranges
 	using   []Range
 }
 
@@ -48,15 +47,12 @@ func (f *family[O]) snapshot() snapshot {
 	for a := range f.owners {
 		using = append(using, Range{First: a, Last: a})
 	}
-	return snapshot{whole: f.whole, blocked: f.blocked, using: using}
+	return snapshot{givable: f.stocks[rest].ranges, using: using}
 }
 
 func (s snapshot) ranges() UsageRanges {
-	out := UsageRanges{Using: NewRanges(s.using...)}
-	if s.whole.IsValid() {
-		out.Available = NewRanges(slices.Concat(out.Using, s.blocked)...).Missing(PrefixRange(s.whole))
-	}
-	return out
+	using := NewRanges(s.using...)
+	return UsageRanges{Using: using, Available: s.givable.Minus(using)}
 }
 
 // Lease is what an owner has.

@@ -3,7 +3,6 @@ package ipam
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -53,6 +52,9 @@ type Request[O comparable] struct {
 	MAC MAC
 	// Family leaves out a family.
 	Family Family
+	// Parts are where addresses that are not asked for come from, the first that has a free one; none is what is in no part. A
+	// family that a part has nothing of comes from there too.
+	Parts []string
 }
 
 // Subnet gives the addresses of one subnet. All methods may be called at once.
@@ -107,15 +109,8 @@ func (s *Subnet[O]) choose(r Request[O]) (lease Lease, err error) {
 	if !want4 && !want6 {
 		return lease, fmt.Errorf("%w: it has none of the family", ErrOutOfRange)
 	}
-	if want4 {
-		if lease.V4, err = s.v4.choose(r.Addrs.V4); err != nil {
-			return lease, s.queue(&s.v4, r.Owner, err)
-		}
-	}
-	if want6 {
-		if lease.V6, err = s.v6.choose(r.Addrs.V6); err != nil {
-			return lease, s.queue(&s.v6, r.Owner, err)
-		}
+	if lease.Addrs, err = s.addresses(r, want4, want6); err != nil {
+		return lease, err
 	}
 	if why := r.MAC.unfit(s.config.RouterMAC); why != "" {
 		return lease, &UnfitError{Subject: r.MAC.String(), Why: why}
@@ -130,12 +125,37 @@ func (s *Subnet[O]) choose(r Request[O]) (lease Lease, err error) {
 	return lease, nil
 }
 
-// queue puts an owner in the queue of a family that is full.
-func (s *Subnet[O]) queue(f *family[O], owner O, err error) error {
-	if errors.Is(err, ErrFull) {
-		f.waiting.push(owner)
+// addresses are those that a request would get.
+func (s *Subnet[O]) addresses(r Request[O], want4, want6 bool) (a Addrs, err error) {
+	parts := r.Parts
+	if len(parts) == 0 {
+		parts = []string{rest}
 	}
-	return err
+	s.v4.leave(r.Owner, parts...)
+	s.v6.leave(r.Owner, parts...)
+	err = ErrNoPart
+	for _, part := range parts {
+		if s.v4.stocks[part] == nil && s.v6.stocks[part] == nil {
+			continue
+		}
+		if a, err = s.ofPart(r, part, want4, want6); !errors.Is(err, ErrFull) {
+			return a, err
+		}
+	}
+	return a, err
+}
+
+// ofPart are the addresses that a request would get of one part.
+func (s *Subnet[O]) ofPart(r Request[O], part string, want4, want6 bool) (a Addrs, err error) {
+	if want4 {
+		if a.V4, err = s.v4.choose(r.Addrs.V4, part, r.Owner); err != nil {
+			return a, err
+		}
+	}
+	if want6 {
+		a.V6, err = s.v6.choose(r.Addrs.V6, part, r.Owner)
+	}
+	return a, err
 }
 
 // freeMAC makes a MAC that nobody in the subnet has. The first one made is free
@@ -150,8 +170,8 @@ func (s *Subnet[O]) freeMAC(a Addrs) MAC {
 }
 
 func (s *Subnet[O]) take(owner O, lease Lease) {
-	s.v4.waiting.remove(owner)
-	s.v6.waiting.remove(owner)
+	s.v4.leave(owner)
+	s.v6.leave(owner)
 	s.v4.take(lease.V4, owner)
 	s.v6.take(lease.V6, owner)
 	s.leases[owner] = lease
@@ -195,8 +215,8 @@ func (s *Subnet[O]) Reserve(owner O, lease Lease) error {
 func (s *Subnet[O]) Release(owner O) (waiting []O) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.v4.waiting.remove(owner)
-	s.v6.waiting.remove(owner)
+	s.v4.leave(owner)
+	s.v6.leave(owner)
 	if lease, ok := s.leases[owner]; ok {
 		s.v4.give(lease.V4)
 		s.v6.give(lease.V6)
@@ -217,8 +237,8 @@ func (s *Subnet[O]) Rename(from, to O) bool {
 	if _, has := s.leases[to]; !ok || has {
 		return false
 	}
-	s.v4.waiting.remove(to)
-	s.v6.waiting.remove(to)
+	s.v4.leave(to)
+	s.v6.leave(to)
 	for _, f := range []struct {
 		owners map[netip.Addr]O
 		addr   netip.Addr
@@ -237,6 +257,14 @@ func (s *Subnet[O]) Rename(from, to O) bool {
 
 func (s *Subnet[O]) wake() []O {
 	return s.v6.wake(s.v4.wake(nil))
+}
+
+// Wake returns the owners that can be served now, as Release does. One that waited for several parts has perhaps been woken
+// for an address and taken another.
+func (s *Subnet[O]) Wake() (waiting []O) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wake()
 }
 
 // Resize gives the subnet another range. A lease outside the new range stays what it is; CutOff tells of such leases
@@ -259,5 +287,5 @@ func (s *Subnet[O]) close() (waiting []O) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	return slices.Concat(slices.Collect(maps.Keys(s.v4.waiting.place)), slices.Collect(maps.Keys(s.v6.waiting.place)))
+	return slices.Concat(s.v4.waiters(), s.v6.waiters())
 }

@@ -19,7 +19,7 @@ func (p *Pools) Fork() *Pools {
 	return &Pools{
 		subnets: p.subnets.Fork(), home: maps.Clone(p.home), holder: maps.Clone(p.holder), further: further, waits: p.waits.fork(),
 		reserved: reservations{byOwner: maps.Clone(p.reserved.byOwner), owners: maps.Clone(p.reserved.owners)},
-		turns:    map[string]*reconcile.Feed{},
+		turns:    map[string]*reconcile.Feed{}, parts: p.parts.fork(),
 	}
 }
 

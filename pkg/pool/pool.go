@@ -30,6 +30,9 @@ type Request struct {
 	MAC ipam.MAC
 	// Family leaves out a family.
 	Family ipam.Family
+	// IPPools are whose addresses the owner gets where it asks for none, the first that has a free one; none is what is no
+	// IPPool's.
+	IPPools []string
 }
 
 // Pools gives out the addresses of all Subnets. A port has addresses of one Subnet at a time, and each port of an object has its
@@ -48,6 +51,7 @@ type Pools struct {
 	turns    map[string]*reconcile.Feed // by feature: keys of owners whose turn has come
 
 	changed reconcile.Feed // names of Subnets whose usage is another than before
+	parts   parts
 }
 
 // PoolsOf are the pools that features share.
@@ -68,7 +72,7 @@ func New() *Pools {
 	return &Pools{
 		subnets: ipam.NewSubnets[port.Key](),
 		home:    map[port.Key]string{}, holder: map[port.Key]string{}, further: map[ovs.Owner]map[string]struct{}{}, waits: newWaits(),
-		reserved: newReservations(), turns: map[string]*reconcile.Feed{},
+		reserved: newReservations(), turns: map[string]*reconcile.Feed{}, parts: newParts(),
 	}
 }
 
@@ -114,12 +118,13 @@ func (p *Pools) Allocate(s Spec, r Request) (ipam.Lease, error) {
 	pool := p.Set(s)
 	_, had := pool.Lease(r.Owner)
 	lease, err := p.ask(pool, s.Subnet, r)
+	p.call(pool.Wake())
 	if err != nil {
 		return lease, err
 	}
 	p.settle(r.Owner, s.Subnet)
 	if !had {
-		p.changed.Add(s.Subnet)
+		p.used(s.Subnet, lease)
 	}
 	return lease, nil
 }
@@ -128,7 +133,7 @@ func (p *Pools) Allocate(s Spec, r Request) (ipam.Lease, error) {
 // been freed a moment before.
 func (p *Pools) ask(pool *ipam.Subnet[port.Key], subnet string, r Request) (ipam.Lease, error) {
 	for {
-		lease, err := pool.Allocate(ipam.Request[port.Key]{Owner: r.Owner, Addrs: r.Addrs, MAC: r.MAC, Family: r.Family})
+		lease, err := pool.Allocate(ipam.Request[port.Key]{Owner: r.Owner, Addrs: r.Addrs, MAC: r.MAC, Family: r.Family, Parts: r.IPPools})
 		if errors.Is(err, ipam.ErrFull) {
 			p.WaitFor(r.Owner, Subnet(subnet)) // its place in the queue goes when the owner settles elsewhere
 		}
@@ -214,12 +219,12 @@ func (p *Pools) settle(owner port.Key, to string) {
 	if home == "" || home == to {
 		return
 	}
-	freed := addresses(home, p.leave(home, owner))
+	had := p.leave(home, owner)
 	p.mu.Lock()
-	waiting := p.waits.owners(freed...)
+	waiting := p.waits.owners(addresses(home, had)...)
 	p.mu.Unlock()
 	p.call(waiting)
-	p.changed.Add(home)
+	p.used(home, had)
 }
 
 // move writes an owner's new home down, and tells the old one and the Subnets in whose queues the owner may be.

@@ -24,6 +24,7 @@ const (
 	subnetCause causeKind = iota
 	namespaceCause
 	addressCause
+	poolCause
 )
 
 // Subnet is the cause of an owner that could have addresses of a Subnet: it may come, be mended or grow.
@@ -46,6 +47,18 @@ func Namespaces(names ...string) []Cause {
 	out := make([]Cause, len(names))
 	for i, name := range names {
 		out[i] = Namespace(name)
+	}
+	return out
+}
+
+// IPPool is the cause of an owner that could have addresses of an IPPool: it may come, be mended or bound to others.
+func IPPool(name string) Cause { return Cause{kind: poolCause, name: name} }
+
+// IPPools are the causes of several IPPools.
+func IPPools(names ...string) []Cause {
+	out := make([]Cause, len(names))
+	for i, name := range names {
+		out[i] = IPPool(name)
 	}
 	return out
 }
