@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -92,10 +93,13 @@ func (w *world) canary(name, prefix, nodeAddress string) {
 func (w *world) versions() map[string]string {
 	w.t.Helper()
 	out := map[string]string{}
-	for _, list := range []client.ObjectList{
-		&v1.VpcList{}, &v1.SubnetList{}, &v1.IPList{}, &corev1.NodeList{}, &corev1.NamespaceList{}, &corev1.PodList{},
-		&corev1.ServiceList{}, &networkingv1.NetworkPolicyList{},
-	} {
+	lists := []client.ObjectList{&corev1.NodeList{}, &corev1.NamespaceList{}, &corev1.PodList{}, &corev1.ServiceList{}, &networkingv1.NetworkPolicyList{}}
+	for _, kind := range w.Scheme().KnownTypes(v1.GroupVersion) {
+		if list, is := reflect.New(kind).Interface().(client.ObjectList); is {
+			lists = append(lists, list)
+		}
+	}
+	for _, list := range lists {
 		if err := w.List(w.t.Context(), list); err != nil {
 			w.t.Fatal(err)
 		}

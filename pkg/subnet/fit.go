@@ -28,6 +28,9 @@ func FinderOf(env *reconcile.Env) Finder {
 	return Finder{Reader: env.Client, Names: reconcile.Setting[spec.Defaults](env)}
 }
 
+// NotFound is why a subnet is unfit that does not exist.
+const NotFound = "does not exist"
+
 // Unfit is a subnet that a pod cannot have its addresses from.
 type Unfit struct {
 	// Name is the subnet's.
@@ -100,7 +103,7 @@ func (f Finder) read(ctx context.Context, name string) (s Subnet, obj *v1.Subnet
 	obj = &v1.Subnet{}
 	err = f.Reader.Get(ctx, types.NamespacedName{Name: name}, obj)
 	if errors.IsNotFound(err) {
-		return s, obj, "does not exist", nil
+		return s, obj, NotFound, nil
 	}
 	if err != nil {
 		return s, obj, "", fmt.Errorf("reading subnet %s: %w", name, err)

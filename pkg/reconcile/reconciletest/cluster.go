@@ -3,6 +3,7 @@ package reconciletest
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -52,9 +53,23 @@ func NewCluster(t *testing.T) *Cluster {
 	}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper(scheme)).
 		WithStatusSubresource(
-			&v1.Subnet{}, &v1.Vpc{}, &corev1.Pod{}, &corev1.Node{},
-			&v1alpha2.ClusterNetworkPolicy{}, &v1alpha1.AdminNetworkPolicy{}, &v1alpha1.BaselineAdminNetworkPolicy{})
+			&corev1.Pod{}, &corev1.Node{},
+			&v1alpha2.ClusterNetworkPolicy{}, &v1alpha1.AdminNetworkPolicy{}, &v1alpha1.BaselineAdminNetworkPolicy{}).
+		WithStatusSubresource(withStatus(scheme)...)
 	return &Cluster{scheme: scheme, builder: builder}
+}
+
+// withStatus are our own kinds that have a status.
+func withStatus(scheme *runtime.Scheme) (out []client.Object) {
+	for _, kind := range scheme.KnownTypes(v1.GroupVersion) {
+		if _, has := kind.FieldByName("Status"); !has {
+			continue
+		}
+		if obj, is := reflect.New(kind).Interface().(client.Object); is {
+			out = append(out, obj)
+		}
+	}
+	return out
 }
 
 // mapper knows the kinds of the scheme, as discovery would tell them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,8 +27,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
-
-	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 )
 
 // silence has managers say nothing. The logger is one for the process, whose clusters may be many side by side.
@@ -190,17 +189,13 @@ func (c *Cluster) counted(ctx context.Context, obj client.Object, write func() e
 	return nil
 }
 
-// look is one of our objects as it is now, or nil.
+// look is an object of one of our kinds that have a status, as it is now; or nil.
 func (c *Cluster) look(ctx context.Context, obj client.Object) client.Object {
-	var now client.Object
-	switch obj.(type) {
-	case *v1.Subnet:
-		now = &v1.Subnet{}
-	case *v1.Vpc:
-		now = &v1.Vpc{}
-	default:
+	kind := reflect.TypeOf(obj).Elem()
+	if !slices.ContainsFunc(withStatus(c.scheme), func(ours client.Object) bool { return reflect.TypeOf(ours).Elem() == kind }) {
 		return nil
 	}
+	now := reflect.New(kind).Interface().(client.Object)
 	if c.WithWatch.Get(ctx, client.ObjectKeyFromObject(obj), now) != nil {
 		return nil
 	}
@@ -208,14 +203,7 @@ func (c *Cluster) look(ctx context.Context, obj client.Object) client.Object {
 }
 
 func specOf(obj client.Object) any {
-	switch o := obj.(type) {
-	case *v1.Subnet:
-		return o.Spec
-	case *v1.Vpc:
-		return o.Spec
-	default:
-		return nil
-	}
+	return reflect.ValueOf(obj).Elem().FieldByName("Spec").Interface()
 }
 
 // Eventually waits until check says nothing, and fails with the last thing that it said.

@@ -47,7 +47,7 @@ const (
 	ReasonGatewayOutsideCIDR = "GatewayOutsideCIDR"
 	// ReasonInvalidExcludeIPs is an entry of excludeIps that cannot be read.
 	ReasonInvalidExcludeIPs = "InvalidExcludeIPs"
-	// ReasonOverlap is a CIDR that overlaps another subnet of the same Vpc.
+	// ReasonOverlap is a range that overlaps that of another object of the kind.
 	ReasonOverlap = "Overlap"
 	// ReasonContainsAPIServer is a CIDR that contains the API server's address.
 	ReasonContainsAPIServer = "ContainsAPIServer"
@@ -69,7 +69,7 @@ const (
 	ReasonNamespaceNotFound = "NamespaceNotFound"
 	// ReasonSubnetNotFound is a Subnet that is named and does not exist, or is not in the Vpc that names it.
 	ReasonSubnetNotFound = "SubnetNotFound"
-	// ReasonOutsideCIDR is an entry of excludeIps with addresses that are none of the subnet's.
+	// ReasonOutsideCIDR is an entry of a list with addresses that are none of the subnet's.
 	ReasonOutsideCIDR = "OutsideCIDR"
 	// ReasonNoFreeAddress is a subnet with no address left to give.
 	ReasonNoFreeAddress = "NoFreeAddress"

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,8 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	schemavalidation "k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/common"
@@ -118,7 +121,10 @@ func (s server) validate(ctx context.Context, object, old map[string]any) field.
 // Each page of testdata/crd has an object, maybe the one it replaces, and the
 // answer of the API server.
 func TestCRDs(t *testing.T) {
-	servers := map[string]server{"subnet": load(t, "subnet"), "vpc": load(t, "vpc"), "ip": load(t, "ip")}
+	servers := map[string]server{}
+	for kind := range kinds(t) {
+		servers[kind] = load(t, kind)
+	}
 	pages, err := filepath.Glob("testdata/crd/*.txtar")
 	if err != nil || len(pages) == 0 {
 		t.Fatal("no pages", err)
@@ -157,7 +163,7 @@ func TestCRDs(t *testing.T) {
 
 // What the CRDs accept survives a trip through the Go types: no field is lost.
 func TestTypesHaveAllFields(t *testing.T) {
-	for kind, into := range map[string]any{"subnet": &kubeovnv1.Subnet{}, "vpc": &kubeovnv1.Vpc{}, "ip": &kubeovnv1.IP{}} {
+	for kind, into := range kinds(t) {
 		page, err := txtar.ParseFile("testdata/crd/" + kind + "-everything.txtar")
 		if err != nil {
 			t.Fatal(err)
@@ -182,6 +188,22 @@ func TestTypesHaveAllFields(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", kind, gotText, wantText)
 		}
 	}
+}
+
+// kinds are an empty object of each kind, by its name in lower case.
+func kinds(t *testing.T) map[string]runtime.Object {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := kubeovnv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]runtime.Object{}
+	for kind, of := range scheme.KnownTypes(kubeovnv1.GroupVersion) {
+		if obj, is := reflect.New(of).Interface().(metav1.Object); is {
+			out[strings.ToLower(kind)] = obj.(runtime.Object)
+		}
+	}
+	return out
 }
 
 func decode(t *testing.T, text []byte) map[string]any {
