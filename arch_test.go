@@ -41,6 +41,7 @@ var ladder = [][]string{
 	{"pkg/cidr"},
 	{"pkg/nodeaddr", "pkg/vpc"},
 	{"pkg/group", "pkg/subnet"},
+	{"pkg/ippool"},
 	{"pkg/namespace", "pkg/node", "pkg/pod", "pkg/policy/rules"},
 	{"pkg/central", "pkg/ip", "pkg/policy", "pkg/service"},
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/woven-cni/woven/pkg/group"
 	"github.com/woven-cni/woven/pkg/ip"
+	"github.com/woven-cni/woven/pkg/ippool"
 	"github.com/woven-cni/woven/pkg/meter"
 	"github.com/woven-cni/woven/pkg/namespace"
 	"github.com/woven-cni/woven/pkg/node"
@@ -29,6 +30,7 @@ var features = []reconcile.Adder{
 	reconcile.Add(meter.New),
 	reconcile.Add(vpc.New),
 	reconcile.Add(subnet.New),
+	reconcile.Add(ippool.New),
 	reconcile.Add(ip.New),
 	reconcile.Add(ip.NewReservations),
 	reconcile.Add(node.New),

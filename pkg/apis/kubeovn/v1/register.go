@@ -21,6 +21,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Subnet{}, &SubnetList{},
 		&Vpc{}, &VpcList{},
 		&IP{}, &IPList{},
+		&IPPool{}, &IPPoolList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
