@@ -39,7 +39,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		Workers: 8,
 		Seed: func(context.Context) error {
 			for name := range Committed(env.DB) {
-				r.Made(name)
+				r.HasRow(name, true)
 			}
 			return nil
 		},
@@ -49,12 +49,8 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		Claim: func(_ context.Context, _ types.NamespacedName, in *Input) (func(reconcile.Outcome), error) {
 			in.Selector, in.Used = r.Review(in.Name)
 			return func(out reconcile.Outcome) {
-				switch {
-				case !out.Programmed():
-				case in.Used:
-					r.Made(in.Name)
-				default:
-					r.Gone(in.Name)
+				if out.Programmed() {
+					r.HasRow(in.Name, in.Used)
 				}
 			}, nil
 		},

@@ -18,7 +18,7 @@ func TestForkIsApart(t *testing.T) {
 	pod, db, web := thePod("db", group.NamedPort{Protocol: "TCP", Name: "http", Number: 80}), inShop("db"), inShop("web")
 	r.Place(pod)
 	r.Joined(pod.Key, nil)
-	must(r.Use(owner, db))
+	claimed(r, db)
 
 	fork := r.Fork()
 	if got := lacking(fork, db); !slices.Equal(got, lacking(r, db)) || len(got) != 2 {
@@ -28,9 +28,9 @@ func TestForkIsApart(t *testing.T) {
 	if got := fork.Admit(other, []group.Selector{web}, [][]group.Selector{{inShop("x")}}); got[0] {
 		t.Error("in the copy there is room for a third group")
 	}
-	must(fork.Use(other, web))
-	fork.Brought(fork.Lacking(db, web), true)
-	fork.Keep(owner, group.Selector{})
+	claimed(fork, db, web).Done(true)
+	must(fork.Claim(other, web, web)).Done(true)
+	ended(fork, owner)
 	fork.SetNamespace("lab", nil)
 	fork.RemoveNamespace("shop")
 	next := pod
@@ -47,8 +47,8 @@ func TestForkIsApart(t *testing.T) {
 	if pods, _ := r.Count(db); pods != 1 {
 		t.Errorf("%d pods are in the group", pods)
 	}
-	if got := r.Lacking(web); len(got) > 0 {
-		t.Errorf("what the copy uses is used: %v", got)
+	if _, used := r.Review(web.Name()); used {
+		t.Error("what the copy uses is used")
 	}
 	if _, used := r.Review(db.Name()); !used {
 		t.Error("the group is not used any more")

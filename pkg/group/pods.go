@@ -220,7 +220,7 @@ func (r *Registry) tell(p *pod) {
 	}
 	for _, n := range names {
 		if e := r.byName[n]; !has(p.joined, n) && !e.made {
-			return // Made looks at it
+			return // HasRow looks at it
 		}
 	}
 	r.podFeed.Add(reconcile.Key(p.key))

@@ -95,7 +95,7 @@ func (r *Registry) Users() *reconcile.Feed { return &r.userFeed }
 func (r *Registry) Counts() *reconcile.Feed { return &r.countFeed }
 
 // Review finds the selector of a group that is to have a row. One that nobody uses any more ends here: its row is to be
-// removed, and Made or Gone has to follow.
+// removed, and HasRow has to follow.
 func (r *Registry) Review(name string) (Selector, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,12 +110,15 @@ func (r *Registry) Review(name string) (Selector, bool) {
 	return e.Selector, true
 }
 
-// Made says that the row of a group exists.
-func (r *Registry) Made(name string) {
+// HasRow says whether the database has a row of a group's name.
+func (r *Registry) HasRow(name string, has bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.closing, name)
-	if e := r.byName[name]; e != nil {
+	switch e := r.byName[name]; {
+	case !has:
+		r.gone(name)
+	case e != nil:
 		r.made(e)
 	}
 }
@@ -131,11 +134,8 @@ func (r *Registry) made(e *entry) {
 	r.settle(e)
 }
 
-// Gone says that there is no row of a group's name.
-func (r *Registry) Gone(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.closing, name)
+// gone has the pods leave that were in a row which is not there any more.
+func (r *Registry) gone(name string) {
 	if e := r.byName[name]; e != nil {
 		e.made = false // it is wanted again, and its row went with all who were in it
 		for p := range e.members {
@@ -220,7 +220,9 @@ func (e *entry) covers(ns *namespace) bool {
 
 // shut removes an entry that nobody uses.
 func (r *Registry) shut(e *entry) {
+	last := e.idle
 	r.revive(e)
+	r.forget(last)
 	delete(r.entries, e.Selector)
 	for _, ns := range r.namespaces {
 		delete(ns.covers, e)

@@ -35,10 +35,18 @@ func thePod(app string, ports ...group.NamedPort) group.Pod {
 
 func inShop(app string) group.Selector { return group.Selector{Namespace: "shop", Pods: "app=" + app} }
 
+// claimed is what a policy that is to rely on groups hears.
+func claimed(r *group.Registry, selectors ...group.Selector) *group.Claim {
+	return must(r.Claim(owner, group.Selector{}, selectors...))
+}
+
+// ended is the end of a policy.
+func ended(r *group.Registry, policy ovs.Owner) { must(r.Claim(policy, group.Selector{})).Done(true) }
+
 // lacking is what a group lacks, in a word for the row and the names of pods.
 func lacking(r *group.Registry, s group.Selector) []string {
 	var out []string
-	for _, l := range r.Lacking(s) {
+	for _, l := range claimed(r, s).Lacking {
 		out = append(out, l.Name())
 		for _, p := range l.Pods {
 			out = append(out, p.String())
@@ -57,22 +65,23 @@ func TestPolicyBringsItsPods(t *testing.T) {
 	}
 	// The pod's transaction is under way without the group that now comes.
 	db := inShop("db")
-	if must(r.Use(owner, db)) == "" {
+	if claimed(r, db).Waits == "" {
 		t.Error("the policy does not wait for a pod whose port is about to come without the group")
 	}
 	r.Joined(pod.Key, nil)
-	if lacks := must(r.Use(owner, db)); lacks != "" {
-		t.Errorf("the policy waits for %s, which it could bring along", lacks)
+	claim := claimed(r, db)
+	if claim.Waits != "" {
+		t.Errorf("the policy waits for %s, which it could bring along", claim.Waits)
 	}
-	lacks := r.Lacking(db)
+	lacks := claim.Lacking
 	if len(lacks) != 1 || lacks[0].Selector != db || !slices.Equal(lacks[0].Pods, []types.NamespacedName{pod.Key}) {
 		t.Fatalf("the group lacks %v, and should lack its row and the pod", lacks)
 	}
-	r.Brought(lacks, false)
+	claim.Done(false)
 	if got := lacking(r, db); len(got) != 2 {
 		t.Errorf("after a transaction that failed the group lacks %v", got)
 	}
-	r.Brought(lacks, true)
+	claim.Done(true)
 	if got := lacking(r, db); len(got) > 0 {
 		t.Errorf("the group lacks %v although all has been brought", got)
 	}
@@ -80,8 +89,8 @@ func TestPolicyBringsItsPods(t *testing.T) {
 		t.Errorf("the pod is in %v", groups)
 	}
 	r.Joined(pod.Key, groups)
-	if lacks := must(r.Use(owner, db)); lacks != "" {
-		t.Errorf("the policy waits for %s", lacks)
+	if waits := claimed(r, db).Waits; waits != "" {
+		t.Errorf("the policy waits for %s", waits)
 	}
 	if pods, nodes := r.Count(db); pods != 1 || nodes != 1 {
 		t.Errorf("%d pods on %d nodes", pods, nodes)
@@ -93,17 +102,16 @@ func TestPolicyWaitsForTheFormerGroup(t *testing.T) {
 	r := group.NewRegistry()
 	r.SetNamespace("shop", nil)
 	db := inShop("db")
-	for _, end := range []func(string){r.Gone, r.Made} {
-		must(r.Use(owner, db))
-		r.Brought(r.Lacking(db), true)
-		r.Keep(owner, group.Selector{})
+	for _, has := range []bool{false, true} {
+		claimed(r, db).Done(true)
+		ended(r, owner)
 		r.Review(db.Name())
-		if must(r.Use(owner, db)) == "" {
+		if claimed(r, db).Waits == "" {
 			t.Error("the policy does not wait for the removal that is on the way")
 		}
-		end(db.Name())
-		if lacks := must(r.Use(owner, db)); lacks != "" {
-			t.Errorf("the policy waits for %s", lacks)
+		r.HasRow(db.Name(), has)
+		if waits := claimed(r, db).Waits; waits != "" {
+			t.Errorf("the policy waits for %s", waits)
 		}
 	}
 }
@@ -111,17 +119,16 @@ func TestPolicyWaitsForTheFormerGroup(t *testing.T) {
 // A group that is used again while its row is removed, or right after it, lacks all its pods, whatever they had joined before.
 func TestGroupIsUsedAgainWhileItGoes(t *testing.T) {
 	for name, again := range map[string]func(r *group.Registry, db group.Selector){
-		"while": func(r *group.Registry, db group.Selector) { must(r.Use(owner, db)); r.Gone(db.Name()) },
-		"after": func(r *group.Registry, db group.Selector) { r.Gone(db.Name()); must(r.Use(owner, db)) },
+		"while": func(r *group.Registry, db group.Selector) { claimed(r, db); r.HasRow(db.Name(), false) },
+		"after": func(r *group.Registry, db group.Selector) { r.HasRow(db.Name(), false); claimed(r, db) },
 	} {
 		r := group.NewRegistry()
 		r.SetNamespace("shop", nil)
 		pod, db := thePod("db"), inShop("db")
 		r.Place(pod)
 		r.Joined(pod.Key, nil)
-		must(r.Use(owner, db))
-		r.Brought(r.Lacking(db), true)
-		r.Keep(owner, group.Selector{})
+		claimed(r, db).Done(true)
+		ended(r, owner)
 		r.Review(db.Name())
 		again(r, db)
 		if got := lacking(r, db); !slices.Equal(got, []string{db.Name(), pod.Key.String()}) {
@@ -135,13 +142,12 @@ func TestIdleGroupStaysReady(t *testing.T) {
 	r := group.NewRegistry()
 	r.SetNamespace("shop", nil)
 	pod, db := thePod("db"), inShop("db")
-	must(r.Use(owner, db))
-	r.Brought(r.Lacking(db), true)
-	r.Keep(owner, group.Selector{})
+	claimed(r, db).Done(true)
+	ended(r, owner)
 	groups, _ := r.Place(pod)
 	r.Joined(pod.Key, groups)
-	if lacks := must(r.Use(owner, db)); lacks != "" {
-		t.Errorf("the policy waits for %s", lacks)
+	if waits := claimed(r, db).Waits; waits != "" {
+		t.Errorf("the policy waits for %s", waits)
 	}
 	if got := lacking(r, db); len(got) > 0 {
 		t.Errorf("the group lacks %v", got)
@@ -175,10 +181,9 @@ func TestIdleGroupsGoTogether(t *testing.T) {
 		}
 		var idle time.Time
 		for _, s := range []group.Selector{inShop("db"), inShop("web")} {
-			must(r.Use(owner, s))
-			r.Brought(r.Lacking(s), true)
+			claimed(r, s).Done(true)
 			work(10 * time.Second)
-			r.Keep(owner, group.Selector{})
+			ended(r, owner)
 			idle = time.Now()
 		}
 		work(3 * time.Minute)
@@ -196,8 +201,7 @@ func TestPodLeavesWhileItIsBrought(t *testing.T) {
 	pod, db := thePod("db"), inShop("db")
 	r.Place(pod)
 	r.Joined(pod.Key, nil)
-	must(r.Use(owner, db))
-	lacks := r.Lacking(db)
+	claim := claimed(r, db)
 	groups, _ := r.Place(thePod("web"))
 	r.Joined(pod.Key, groups)
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[ctrl.Request]())
@@ -209,7 +213,7 @@ func TestPodLeavesWhileItIsBrought(t *testing.T) {
 		key, _ := queue.Get()
 		queue.Done(key)
 	}
-	r.Brought(lacks, true)
+	claim.Done(true)
 	if queue.Len() != 1 {
 		t.Error("nobody looks at the pod that is in a group it does not belong to")
 	}
@@ -221,17 +225,17 @@ func TestNobodyWaitsForPodsWithoutPort(t *testing.T) {
 	r.SetNamespace("shop", nil)
 	pod, db := thePod("db"), inShop("db")
 	r.Place(pod)
-	must(r.Use(owner, db))
-	r.Made(db.Name())
+	claimed(r, db)
+	r.HasRow(db.Name(), true)
 	r.Failed(pod.Key, true)
-	if lacks := must(r.Use(owner, db)); lacks != "" {
-		t.Errorf("the policy waits for %s", lacks)
+	if waits := claimed(r, db).Waits; waits != "" {
+		t.Errorf("the policy waits for %s", waits)
 	}
 }
 
 func TestPodWaitsForItsNamespace(t *testing.T) {
 	r := group.NewRegistry()
-	must(r.Use(owner, group.Selector{Namespaces: "team=red"}))
+	claimed(r, group.Selector{Namespaces: "team=red"})
 	if groups, placed := r.Place(thePod("db")); placed {
 		t.Errorf("a pod of a namespace that nobody knows is in %v", groups)
 	}
@@ -248,12 +252,12 @@ func TestNamedPorts(t *testing.T) {
 	number := func(n int32) group.NamedPort { p := sql; p.Number = n; return p }
 	pod, any := thePod("db", number(5432)), inShop("db").With(sql)
 	r.Place(pod)
-	must(r.Use(owner, any))
+	claimed(r, any)
 	if got := r.Numbers(any); !slices.Equal(got, []int32{5432}) {
 		t.Errorf("the name means %v", got)
 	}
 	exact := inShop("db").With(number(5432))
-	must(r.Use(owner, any, exact))
+	claimed(r, any, exact)
 	if groups, _ := r.Place(pod); !slices.Equal(groups, []string{exact.Name()}) {
 		t.Errorf("the pod is in %v", groups)
 	}
@@ -267,13 +271,13 @@ func TestGroupsGoWithTheirLastUser(t *testing.T) {
 	r := group.NewRegistry()
 	other := ovs.Owner{Feature: "networkpolicy", Key: "shop/other"}
 	db, web := inShop("db"), inShop("web")
-	must(r.Use(owner, db, web))
-	must(r.Use(other, db))
-	r.Keep(owner, web, web)
+	claimed(r, db, web).Done(true)
+	must(r.Claim(other, db, db)).Done(true)
+	must(r.Claim(owner, web, web)).Done(true)
 	if _, used := r.Review(db.Name()); !used {
 		t.Error("the group is gone although another policy uses it")
 	}
-	r.Keep(other, group.Selector{})
+	ended(r, other)
 	if _, used := r.Review(db.Name()); used {
 		t.Error("the group is there although nobody uses it")
 	}
@@ -327,6 +331,17 @@ func FuzzRegistry(f *testing.F) {
 		r := group.NewRegistry()
 		namespaces, pods, joined := map[string]map[string]string{}, map[types.NamespacedName]group.Pod{}, map[types.NamespacedName][]string{}
 		uses := map[ovs.Owner][]group.Selector{}
+		change := func(user ovs.Owner, written bool) {
+			claim := must(r.Claim(user, group.Selector{}, uses[user]...))
+			for _, l := range claim.Lacking {
+				for _, key := range l.Pods {
+					if written {
+						joined[key] = append(joined[key], l.Name())
+					}
+				}
+			}
+			claim.Done(written)
+		}
 		for range min(len(data), 200) {
 			ns := fmt.Sprint("n", c.Pick(3))
 			key := types.NamespacedName{Namespace: ns, Name: fmt.Sprint("p", c.Pick(3))}
@@ -360,22 +375,16 @@ func FuzzRegistry(f *testing.F) {
 			case 5:
 				s := selectors[c.Pick(len(selectors))]
 				uses[user] = append(uses[user], s)
-				if _, err := r.Use(user, s); err != nil {
+				if err := r.Use(user, s); err != nil {
 					t.Fatal(err)
 				}
 				switch c.Pick(4) {
 				case 0:
-					r.Made(s.Name())
+					r.HasRow(s.Name(), true)
 				case 1:
-					lacks := r.Lacking(s)
-					for _, l := range lacks {
-						for _, key := range l.Pods {
-							joined[key] = append(joined[key], s.Name())
-						}
-					}
-					r.Brought(lacks, true)
+					change(user, true)
 				case 2:
-					r.Brought(r.Lacking(s), false)
+					change(user, false)
 				}
 			case 6:
 				if n := len(uses[user]); n > 0 {
@@ -384,7 +393,7 @@ func FuzzRegistry(f *testing.F) {
 						uses[user] = nil
 					}
 				}
-				r.Keep(user, group.Selector{}, uses[user]...)
+				change(user, true)
 			case 7:
 				r.Review(selectors[c.Pick(len(selectors))].Name())
 			}
@@ -399,7 +408,7 @@ func FuzzRegistry(f *testing.F) {
 			}
 		}
 		for s := range used {
-			r.Made(s.Name())
+			r.HasRow(s.Name(), true)
 			var lacks []string
 			for key, p := range pods {
 				if joined[key] != nil && matches(s, p, namespaces) && s.Port != selectors[7].Port && !slices.Contains(joined[key], s.Name()) {
@@ -409,7 +418,7 @@ func FuzzRegistry(f *testing.F) {
 			if slices.Sort(lacks); len(lacks) > 0 {
 				lacks = append([]string{s.Name()}, lacks...)
 			}
-			if got := must(r.Use(owner, s)); got != "" {
+			if got := claimed(r, s).Waits; got != "" {
 				t.Errorf("a policy waits for %s although nothing is under way", got)
 			}
 			if got := lacking(r, s); !slices.Equal(got, lacks) {

@@ -10,6 +10,7 @@ import (
 
 // space is a namespace as its policies use groups. Policies of the whole cluster belong to none, and are not bounded.
 type space struct {
+	name    string
 	groups  map[*entry]int         // how many of its policies use each group
 	idle    map[*entry]struct{}    // those that its policies were the last to use, and that are left for a while
 	refused map[ovs.Owner]struct{} // policies for which there was no room
@@ -38,7 +39,7 @@ func (r *Registry) space(owner ovs.Owner) *space {
 	}
 	s := r.spaces[name]
 	if s == nil {
-		s = &space{groups: map[*entry]int{}, idle: map[*entry]struct{}{}, refused: map[ovs.Owner]struct{}{}}
+		s = &space{name: name, groups: map[*entry]int{}, idle: map[*entry]struct{}{}, refused: map[ovs.Owner]struct{}{}}
 		r.spaces[name] = s
 	}
 	return s
@@ -144,9 +145,13 @@ func (r *Registry) wakeRefused(owner ovs.Owner) {
 		clear(s.refused)
 		s.freed = false
 	}
-	if len(s.groups)+len(s.idle)+len(s.refused) == 0 {
-		name, _, _ := strings.Cut(owner.Key, "/")
-		delete(r.spaces, name)
+	r.forget(s)
+}
+
+// forget drops a namespace whose policies use nothing, and wait for nothing.
+func (r *Registry) forget(s *space) {
+	if s != nil && len(s.groups)+len(s.idle)+len(s.refused) == 0 {
+		delete(r.spaces, s.name)
 	}
 }
 

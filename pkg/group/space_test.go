@@ -27,9 +27,7 @@ func ask(r *group.Registry, o ovs.Owner, subject string, peers ...string) (got [
 			uses, got = append(uses, asks[i]...), append(got, peers[i])
 		}
 	}
-	must(r.Use(o, uses...))
-	r.Brought(r.Lacking(uses...), true)
-	r.Keep(o, base[0], uses...)
+	must(r.Claim(o, base[0], uses...)).Done(true)
 	return got
 }
 
@@ -83,7 +81,7 @@ func TestNamespaceHasSoManyGroups(t *testing.T) {
 	if got := woken(); len(got) > 0 {
 		t.Errorf("woken for nothing: %v", got)
 	}
-	r.Keep(first, group.Selector{})
+	ended(r, first)
 	if got := woken(); len(got) == 0 {
 		t.Error("nobody is woken by the end of a policy")
 	}
@@ -124,11 +122,11 @@ func TestGroupsDoNotPileUp(t *testing.T) {
 		for _, s := range []string{"db", fmt.Sprint("a-", i), fmt.Sprint("b-", i)} {
 			rows[inShop(s).Name()] = true
 		}
-		r.Keep(o, group.Selector{})
+		ended(r, o)
 		for queue.Len() > 0 { // those that are to be looked at now, and not in a minute
 			key, _ := queue.Get()
 			if _, used := r.Review(key.Name); !used {
-				r.Gone(key.Name)
+				r.HasRow(key.Name, false)
 				delete(rows, key.Name)
 			}
 			queue.Done(key)

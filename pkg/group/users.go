@@ -13,12 +13,57 @@ import (
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
-// Use notes that an owner uses selectors, beside those it has used before, and says what it has to wait for before its
-// rows can rely on them; "" when they can as soon as it has brought along what Lacking says. The owner is in Users when the
-// wait is over.
-func (r *Registry) Use(owner ovs.Owner, selectors ...Selector) (lacks string, err error) {
+// Claim is what a policy takes of groups while its rows change over to them. Done has to hear how that has ended.
+type Claim struct {
+	// Waits is what has to happen before rows can rely on the groups; "" when they can, as soon as they have brought along what is
+	// Lacking. The owner is in Users when the wait is over.
+	Waits string
+	// Lacking is what the groups lack. A policy brings it along in the transaction of its own rows, so that they never speak of a group
+	// that is not what it should be, and northd has to look once.
+	Lacking []Lack
+
+	registry  *Registry
+	owner     ovs.Owner
+	subject   Selector
+	selectors []Selector
+}
+
+// Claim takes the groups that an owner's rows are about to rely on, beside those that they rely on so far. The subject is the one of
+// them whose pods are counted. An owner that is gone claims none.
+func (r *Registry) Claim(owner ovs.Owner, subject Selector, selectors ...Selector) (*Claim, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	c := &Claim{registry: r, owner: owner, subject: subject, selectors: selectors}
+	var err error
+	if c.Waits, err = r.use(owner, selectors); err == nil && c.Waits == "" {
+		c.Lacking = r.lacking(selectors)
+	}
+	return c, err
+}
+
+// Done says whether the rows are in the database: if so, they rely on the claimed groups and on no others, and what those lacked is
+// there too. Groups that nobody uses any more are left for a while, ready for who wants them again.
+func (c *Claim) Done(written bool) {
+	r := c.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.brought(c.Lacking, written)
+	if written {
+		r.keep(c.owner, c.subject, c.selectors)
+	}
+}
+
+// Use notes that an owner uses selectors, beside those it has used before: what the rows in the database rely on, or what the names of
+// ports are asked of.
+func (r *Registry) Use(owner ovs.Owner, selectors ...Selector) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := r.use(owner, selectors)
+	return err
+}
+
+// use is Use, and says what the owner has to wait for.
+func (r *Registry) use(owner ovs.Owner, selectors []Selector) (waits string, err error) {
 	u := r.user(owner)
 	for e := range u.uses {
 		delete(e.waiting, u)
@@ -29,14 +74,14 @@ func (r *Registry) Use(owner ovs.Owner, selectors ...Selector) (lacks string, er
 			return "", err
 		}
 		r.begin(u, e)
-		if lacks != "" {
+		if waits != "" {
 			continue
 		}
-		if lacks = r.lacks(e); lacks != "" {
+		if waits = r.lacks(e); waits != "" {
 			e.waiting[u] = struct{}{}
 		}
 	}
-	return lacks, nil
+	return waits, nil
 }
 
 // user is what is known of an owner.
@@ -120,11 +165,8 @@ type Lack struct {
 	Pods []types.NamespacedName
 }
 
-// Lacking says what groups in use lack. A policy brings it along in the transaction of its own rows, so that they never
-// speak of a group that is not what it should be, and northd has to look once. Brought has to follow.
-func (r *Registry) Lacking(selectors ...Selector) []Lack {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// lacking says what groups in use lack.
+func (r *Registry) lacking(selectors []Selector) []Lack {
 	var out []Lack
 	for _, s := range selectors {
 		e := r.entries[s]
@@ -143,11 +185,9 @@ func (r *Registry) Lacking(selectors ...Selector) []Lack {
 	return out
 }
 
-// Brought says whether what groups lacked is in the database now. It is their own rows' and the pods' owners to see to it
+// brought notes whether what groups lacked is in the database now. It is their own rows' and the pods' owners to see to it
 // from now on.
-func (r *Registry) Brought(lacks []Lack, done bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (r *Registry) brought(lacks []Lack, done bool) {
 	for _, l := range lacks {
 		e := r.byName[l.Name()]
 		if e == nil {
@@ -168,11 +208,8 @@ func (r *Registry) Brought(lacks []Lack, done bool) {
 	}
 }
 
-// Keep says that an owner's rows use these selectors and no others, and which of them is its subject, whose pods are
-// counted. Groups that nobody uses any more are left for a while, ready for who wants them again.
-func (r *Registry) Keep(owner ovs.Owner, subject Selector, selectors ...Selector) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// keep notes that an owner's rows use these selectors and no others, and which of them is its subject.
+func (r *Registry) keep(owner ovs.Owner, subject Selector, selectors []Selector) {
 	u := r.users[owner]
 	if u == nil {
 		return

@@ -15,37 +15,26 @@ import (
 	"github.com/woven-cni/woven/pkg/vpc"
 )
 
-// claim takes a place in the groups that the rows will speak of.
+// claim takes a place in the groups that the rows will speak of. The groups of the rows that are in place stay in use until the
+// new ones have taken over.
 func (f *feature) claim(_ context.Context, _ types.NamespacedName, in *Input) (done func(reconcile.Outcome), err error) {
 	if in.Object != nil && len(in.Problems.Blocking()) == 0 {
-		err = f.selectPods(in)
-	}
-	return func(out reconcile.Outcome) {
-		f.Groups.Brought(in.Lacking, out.Programmed())
-		if out.Programmed() {
-			f.Groups.Keep(in.Owner, in.Policy.Subject, in.Groups...)
+		var problems reconcile.Problems
+		if in.Groups, in.Numbers, problems, err = Resolve(f.Groups, in.Owner, &in.Policy); err != nil {
+			return nil, err
 		}
-	}, err
-}
-
-// selectPods sees to the groups that the rows will speak of. The groups of the rows that are in place stay in use until
-// the new ones have taken over.
-func (f *feature) selectPods(in *Input) error {
-	var err error
-	var problems reconcile.Problems
-	if in.Groups, in.Numbers, problems, err = Resolve(f.Groups, in.Owner, &in.Policy); err != nil {
-		return err
+		in.Problems = append(in.Problems, problems...)
 	}
-	in.Problems = append(in.Problems, problems...)
-	lacks, err := f.Groups.Use(in.Owner, in.Groups...)
+	groups, err := f.Groups.Claim(in.Owner, in.Policy.Subject, in.Groups...)
 	if err != nil {
-		return fmt.Errorf("selecting: %w", err)
+		return nil, fmt.Errorf("selecting: %w", err)
 	}
-	if lacks != "" {
-		return &reconcile.Wait{For: lacks}
+	in.Lacking = groups.Lacking
+	done = func(out reconcile.Outcome) { groups.Done(out.Programmed()) }
+	if groups.Waits != "" {
+		return done, &reconcile.Wait{For: groups.Waits}
 	}
-	in.Lacking = f.Groups.Lacking(in.Groups...)
-	return nil
+	return done, nil
 }
 
 // Resolve finds out what the names of ports mean that a policy speaks of, and lists all the groups that its rows need. Rules
@@ -53,7 +42,7 @@ func (f *feature) selectPods(in *Input) error {
 func Resolve(groups *group.Registry, owner ovs.Owner, p *rules.Policy) ([]group.Selector, map[group.Selector][]int32, reconcile.Problems, error) {
 	problems := admitRules(groups, owner, p)
 	all, numbers := p.Selectors(), map[group.Selector][]int32{}
-	if _, err := groups.Use(owner, all...); err != nil {
+	if err := groups.Use(owner, all...); err != nil {
 		return nil, nil, nil, fmt.Errorf("selecting: %w", err)
 	}
 	for _, s := range p.Named() {

@@ -64,7 +64,7 @@ func (f *feature) useWanted(ctx context.Context) error {
 }
 
 func (f *feature) use(owner ovs.Owner, selectors []group.Selector) {
-	if _, err := f.Groups.Use(owner, selectors...); err != nil {
+	if err := f.Groups.Use(owner, selectors...); err != nil {
 		f.Log.Error(err, "a selector cannot be read", "owner", owner.String())
 	}
 }
