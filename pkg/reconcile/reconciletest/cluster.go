@@ -41,7 +41,7 @@ type Cluster struct {
 var _ client.FieldIndexer = (*Cluster)(nil)
 
 // NewCluster is a cluster without objects, to make features with.
-func NewCluster(t *testing.T) *Cluster {
+func NewCluster(t testing.TB) *Cluster {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{

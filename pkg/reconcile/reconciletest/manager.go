@@ -34,7 +34,7 @@ var silence = sync.OnceFunc(func() { ctrl.SetLogger(logr.Discard()) })
 
 // Start runs a manager with its real caches, indexes, queues and controllers on the cluster, as one process of the
 // controller does, until the test ends or stop is called. The features are added by add.
-func (c *Cluster) Start(t *testing.T, add func(context.Context, manager.Manager) error) (stop func()) {
+func (c *Cluster) Start(t testing.TB, add func(context.Context, manager.Manager) error) (stop func()) {
 	t.Helper()
 	silence()
 	mgr, err := ctrl.NewManager(&rest.Config{Host: "http://127.0.0.1:1"}, ctrl.Options{
@@ -207,7 +207,7 @@ func specOf(obj client.Object) any {
 }
 
 // Eventually waits until check says nothing, and fails with the last thing that it said.
-func Eventually(t *testing.T, what string, check func() string) {
+func Eventually(t testing.TB, what string, check func() string) {
 	t.Helper()
 	const patience, pause = time.Minute, 10 * time.Millisecond // for a machine that keeps processes waiting, too
 	tick := time.NewTicker(pause)
