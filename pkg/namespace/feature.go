@@ -19,14 +19,14 @@ const FeatureName = "namespace"
 
 // New is the Namespace feature.
 func New(env *reconcile.Env) reconcile.Feature[Input] {
-	f := &feature{client: env.Client, chooser: pool.ChooserOf(env), subnets: subnet.FinderOf(env)}
+	f := &feature{chooser: pool.ChooserOf(env), subnets: subnet.FinderOf(env)}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Namespace{},
 		When: predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{}),
 		Watches: []reconcile.Watch{
-			{Kind: &v1.Subnet{}, Map: f.all, When: []predicate.Predicate{subnet.FitsOtherwise}},
-			{Kind: &v1.Vpc{}, Map: f.all, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
+			{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}},
+			{Kind: &v1.Vpc{}, Map: whenVpc, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
 		},
 		Gather:    f.gather,
 		Translate: Translate,
@@ -35,20 +35,25 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 }
 
 type feature struct {
-	client  client.Client
 	chooser *pool.Chooser
 	subnets subnet.Finder
 }
 
-// all are the keys of all namespaces: a subnet may have stopped being anyone's, and has any number of selectors.
-func (f *feature) all(ctx context.Context, _ client.Object) []ctrl.Request {
-	var list corev1.NamespaceList
-	if f.client.List(ctx, &list) != nil {
-		return nil // the cache only fails to list while the manager stops
-	}
-	out := make([]ctrl.Request, len(list.Items))
-	for i := range list.Items {
-		out[i].Name = list.Items[i].Name
+// whenSubnet are the namespaces whose pods may have their addresses from a Subnet. Those of a Subnet that is edited are asked for as it
+// was and as it is.
+func (f *feature) whenSubnet(ctx context.Context, obj client.Object) []ctrl.Request {
+	return requests(f.chooser.NamespacesOf(ctx, obj.(*v1.Subnet)))
+}
+
+// whenVpc are the namespaces of a Vpc: its default Subnet may be theirs.
+func whenVpc(_ context.Context, obj client.Object) []ctrl.Request {
+	return requests(obj.(*v1.Vpc).Spec.Namespaces)
+}
+
+func requests(names []string) []ctrl.Request {
+	out := make([]ctrl.Request, len(names))
+	for i, name := range names {
+		out[i] = reconcile.Request(name)
 	}
 	return out
 }

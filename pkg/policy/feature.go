@@ -25,7 +25,6 @@ import (
 	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/policy/rules"
-	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -35,9 +34,6 @@ type parts struct {
 	Client client.Client
 	// Groups knows which pods a policy selects.
 	Groups *group.Registry
-	// Addresses and Pools know the addresses of nodes: their own, and those on the join subnet.
-	Addresses *nodeaddr.Judge
-	Pools     *pool.Pools
 	// Events tells users what is wrong with a policy.
 	Events recorder.EventRecorder
 	// Cache is where policies are watched whose API comes late.
@@ -78,10 +74,9 @@ func NewBaselineAdminNetworkPolicies(env *reconcile.Env) reconcile.Feature[Input
 func newFeature(env *reconcile.Env, kind string) reconcile.Feature[Input] {
 	f := &feature{
 		parts: parts{
-			Client: env.Client, Groups: group.RegistryOf(env), Addresses: nodeaddr.JudgeOf(env), Pools: pool.PoolsOf(env),
-			Events: env.Events, Cache: env.Cache, DB: env.DB, Log: env.Log.WithName("seed"),
+			Client: env.Client, Groups: group.RegistryOf(env), Events: env.Events, Cache: env.Cache, DB: env.DB, Log: env.Log.WithName("seed"),
 		},
-		kind: kindsOf(env).named(kind), waits: newWaits(),
+		kind: kindsOf(env).named(kind), waits: newWaits(), hosts: hostsOf(env),
 	}
 	return f.feature()
 }
@@ -91,7 +86,8 @@ type feature struct {
 	parts
 	kind
 	waits *waits
-	// hostReaders are the policies whose rows depend on the addresses of nodes.
+	// hosts are the nodes, and hostReaders the policies whose rows depend on their addresses.
+	hosts       *hosts
 	hostReaders reconcile.Readers
 }
 
@@ -101,7 +97,7 @@ func (f *feature) feature() reconcile.Feature[Input] {
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: f.Groups.Users(), Enqueue: f.enqueue(0)},
 			&reconcile.FeedSource{Feed: f.Groups.Counts(), Enqueue: f.enqueue(statusDelay)},
-			&reconcile.FeedSource{Feed: f.Addresses.Changed(), Enqueue: f.whenAddresses},
+			&reconcile.FeedSource{Feed: f.hosts.addresses.Changed(), Enqueue: f.whenAddresses},
 			&reconcile.FeedSource{Feed: &f.waits.feed, Enqueue: reconcile.QueueAfter(statusDelay)},
 		},
 		Workers: workers, Seed: f.seed, Gather: f.gather, Claim: f.claim, Translate: Translate, Report: f.report,
@@ -150,12 +146,13 @@ var nodeChanged = predicate.Funcs{CreateFunc: func(event.CreateEvent) bool { ret
 
 // whenNode looks again at the policies that let in networks: the node may be within them.
 func (f *feature) whenNode(context.Context, client.Object) []ctrl.Request {
+	f.hosts.forget()
 	return f.hostReaders.Requests()
 }
 
 // whenAddresses does the same when the accepted addresses of a node are others than before.
 func (f *feature) whenAddresses(queue workqueue.TypedRateLimitingInterface[ctrl.Request], _ string) {
-	for _, request := range f.hostReaders.Requests() {
+	for _, request := range f.whenNode(context.Background(), nil) {
 		queue.Add(request)
 	}
 }

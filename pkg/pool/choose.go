@@ -22,6 +22,8 @@ import (
 const (
 	namespaceIndex = "namespace"
 	anyNamespace   = "*"
+	// defaultIndex finds the Vpcs whose default Subnet has a name.
+	defaultIndex = "default"
 )
 
 // Chooser tells which Subnets a pod may have its addresses from.
@@ -42,6 +44,7 @@ func ChooserOf(env *reconcile.Env) *Chooser {
 			return keys
 		})
 		env.Index(&v1.Vpc{}, namespaceIndex, func(obj client.Object) []string { return obj.(*v1.Vpc).Spec.Namespaces })
+		env.Index(&v1.Vpc{}, defaultIndex, func(obj client.Object) []string { return []string{obj.(*v1.Vpc).Spec.DefaultSubnet} })
 		return &Chooser{reader: env.Client, fallback: reconcile.Setting[spec.Defaults](env).Subnet}
 	})
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
@@ -58,6 +59,28 @@ func naming(list func(context.Context, client.MatchingFields) []string) reconcil
 		},
 		When: []predicate.Predicate{reconcile.CameOrWent},
 	}
+}
+
+// NamespacesOf are the Namespaces whose pods may have their addresses from a Subnet without naming it: the inverse of Bound. Of the
+// cluster's default Subnet they are all.
+func (c *Chooser) NamespacesOf(ctx context.Context, s *v1.Subnet) []string {
+	var bySelector corev1.NamespaceList
+	var byDefault v1.VpcList
+	if len(s.Spec.NamespaceSelectors) > 0 || s.Name == c.fallback {
+		_ = c.reader.List(ctx, &bySelector, client.UnsafeDisableDeepCopy) // the cache only fails to list while the manager stops
+	}
+	_ = c.reader.List(ctx, &byDefault, client.MatchingFields{defaultIndex: s.Name}, client.UnsafeDisableDeepCopy)
+	out := slices.Clone(s.Spec.Namespaces)
+	for i := range bySelector.Items {
+		if ns := &bySelector.Items[i]; s.Name == c.fallback || selects(s.Spec.NamespaceSelectors, ns.Labels) {
+			out = append(out, ns.Name)
+		}
+	}
+	for i := range byDefault.Items {
+		out = append(out, byDefault.Items[i].Spec.Namespaces...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Missing are those of the Namespaces that do not exist, in their order.

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/cidr"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/spec"
@@ -18,7 +19,7 @@ import (
 
 // New is the Vpc feature.
 func New(env *reconcile.Env) reconcile.Feature[Input] {
-	f := &feature{defaults: reconcile.Setting[spec.Defaults](env), chooser: pool.ChooserOf(env)}
+	f := &feature{defaults: reconcile.Setting[spec.Defaults](env), chooser: pool.ChooserOf(env), subnets: cidr.MapOf(env)}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &v1.Vpc{},
@@ -37,13 +38,14 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 // workers wait for the database nearly all the time; so many Vpcs can go in one transaction.
 const workers = 64
 
-// subnetsTogether gathers Subnets that come together: each look lists them all, in the Vpc's status too.
+// subnetsTogether gathers Subnets that come together: each look lists all of the Vpc, in its status too.
 const subnetsTogether = 300 * time.Millisecond
 
 type feature struct {
 	defaults spec.Defaults
-	// chooser knows which Vpcs name a Namespace.
+	// chooser knows which Vpcs name a Namespace, and subnets which Subnets a Vpc has.
 	chooser *pool.Chooser
+	subnets *cidr.Map
 }
 
 // subnetsChanged lets Subnets through that come, go or are edited, and drops the news of their usage: with pods coming and

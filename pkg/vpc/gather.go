@@ -18,13 +18,12 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		return in, client.IgnoreNotFound(err)
 	}
 	in.Vpc = &vpc
-	var subnets v1.SubnetList
-	if err := r.List(ctx, &subnets, client.UnsafeDisableDeepCopy); err != nil {
-		return in, fmt.Errorf("listing subnets: %w", err)
+	subnets, err := f.subnets.In(ctx, key.Name)
+	if err != nil {
+		return in, err //nolint:wrapcheck // it says what could not be read
 	}
-	for i := range subnets.Items {
-		s := &subnets.Items[i]
-		if (s.Spec.Vpc == key.Name || s.Spec.Vpc == "" && in.Default) && !awaitsAnother(s) {
+	for _, s := range subnets {
+		if !awaitsAnother(s) {
 			in.Subnets = append(in.Subnets, s.Name)
 		}
 	}
