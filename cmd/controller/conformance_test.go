@@ -184,7 +184,7 @@ func (p *populated) leavesNothing() {
 var handEdits = map[string]string{
 	"Meter": "unit=kbps", "Logical_Router": "options:mac_binding_age_threshold=1", "Logical_Router_Port": "networks=10.99.0.1/24",
 	"Logical_Switch_Port": "addresses=unknown", "Load_Balancer": "vips={}", "Chassis_Template_Var": "variables:odd=1", "ACL": "priority=7",
-	"Port_Group": "external_ids:pods=odd",
+	"Port_Group": "external_ids:pods=odd", "Address_Set": "addresses=10.9.9.9",
 }
 
 // parents are the sets that keep rows of tables that are no roots.

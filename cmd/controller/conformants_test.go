@@ -34,6 +34,7 @@ type populated struct {
 	db, guest   *corev1.Pod
 	far, near   *corev1.Service
 	kept        *v1.IP
+	spare       *v1.IPPool
 	policy      *networkingv1.NetworkPolicy
 	cluster     *v1alpha2.ClusterNetworkPolicy
 	admin       *v1alpha1.AdminNetworkPolicy
@@ -51,6 +52,10 @@ func populate(w *world) *populated {
 		db: labelled("db-0", "db"), guest: newPod("guest", v1.AnnotationLogicalSwitch, "inner"),
 		near: nearService(), kept: newIP("kept", "web", "10.31.0.50"), policy: newPolicy("db", map[string]string{"app": "db"}), cluster: denyAll("guard"),
 	}
+	p.spare = &v1.IPPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "spare", Generation: 1},
+		Spec:       v1.IPPoolSpec{Subnet: "web", IPs: []string{"10.31.0.200..10.31.0.210"}, EnableAddressSet: true},
+	}
 	p.far, _ = newService()
 	p.far.Annotations = map[string]string{v1.AnnotationVpc: "tenant"}
 	_, endpoints := newService()
@@ -64,12 +69,13 @@ func populate(w *world) *populated {
 		}
 	}
 	p.objects = []client.Object{
-		p.policy, p.cluster, p.admin, p.baseline, p.far, p.near, endpoints, p.kept, p.db, p.guest, p.node, p.web, p.inner, p.vpc,
+		p.policy, p.cluster, p.admin, p.baseline, p.far, p.near, endpoints, p.kept, p.spare, p.db, p.guest, p.node, p.web, p.inner, p.vpc,
 	}
 	w.create(p.vpc, p.inner, p.web, p.node)
 	w.ready("inner")
 	w.ready("web")
-	w.create(p.kept)
+	w.create(p.kept, p.spare)
+	p.poolCondition("True")
 	w.addressed(p.db, p.guest)
 	w.create(endpoints, p.far, p.near, p.policy, p.cluster, p.admin, p.baseline)
 	p.settled()
@@ -87,6 +93,7 @@ func (p *populated) settled() {
 	p.t.Helper()
 	p.inForce(p.policy)
 	p.awaitReady(p.cluster)
+	p.poolCondition("True")
 	p.conditionOf(p.admin, "True")
 	p.conditionOf(p.baseline, "True")
 	p.annotated(p.node, v1.AnnotationIPAddress, "100.64.0.2")
@@ -124,6 +131,18 @@ func (p *populated) conditionOf(policy client.Object, want metav1.ConditionStatu
 			conditions = o.Status.Conditions
 		}
 		if c := meta.FindStatusCondition(conditions, "Ready"); c == nil || c.Status != want || c.ObservedGeneration != policy.GetGeneration() {
+			return fmt.Sprintf("it is %+v", c)
+		}
+		return ""
+	})
+}
+
+// poolCondition waits for the status of the IPPool's condition Ready.
+func (p *populated) poolCondition(want metav1.ConditionStatus) {
+	p.t.Helper()
+	reconciletest.Eventually(p.t, "the condition of IPPool spare", func() string {
+		now := now(p.world, p.spare)
+		if c := v1.FindCondition(now.Status.Conditions, v1.ConditionReady); c == nil || c.Status != want || c.ObservedGeneration != now.Generation {
 			return fmt.Sprintf("it is %+v", c)
 		}
 		return ""
@@ -185,6 +204,18 @@ func (p *populated) conformants() map[string]conformant {
 			mend: func() {
 				edit(p.world, p.kept, func(ip *v1.IP) { ip.Spec.IPAddress = "10.31.0.50" })
 				p.reserved("kept.shop", "10.31.0.50")
+			},
+			lose: loseWeb, regain: regainWeb,
+		},
+		"ippool.New": {
+			owner: ovs.Owner{Feature: "ippool", Key: "spare"}, event: "spare",
+			spoil: func() {
+				edit(p.world, p.spare, func(o *v1.IPPool) { o.Spec.IPs = []string{"ten"} })
+				p.poolCondition("False")
+			},
+			mend: func() {
+				edit(p.world, p.spare, func(o *v1.IPPool) { o.Spec.IPs = []string{"10.31.0.200..10.31.0.210"} })
+				p.poolCondition("True")
 			},
 			lose: loseWeb, regain: regainWeb,
 		},

@@ -1,12 +1,8 @@
 package ippool
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -83,74 +79,6 @@ func (f *feature) rivals(ctx context.Context, obj *v1.IPPool, of subnet.Subnet) 
 		}
 	}
 	return out, nil
-}
-
-// claim sets the addresses aside, if nothing is in the way.
-func (f *feature) claim(ctx context.Context, key types.NamespacedName, in *Input) (done func(reconcile.Outcome), err error) {
-	done = func(out reconcile.Outcome) {
-		if (in.IPPool == nil || in.gone()) && out.Programmed() {
-			f.end(ctx, key.Name)
-		}
-	}
-	if in.IPPool == nil || in.gone() {
-		return done, nil
-	}
-	if ranges, problems := in.verdict(); len(problems.Blocking()) == 0 {
-		in.Rivals = f.pools.SetIPPool(in.Subnet.Pool(), key.Name, ranges)
-	}
-	return done, nil
-}
-
-// end gives the addresses of a pool back, and has the refused pools of its Subnet looked at again.
-func (f *feature) end(ctx context.Context, name string) {
-	home := f.pools.EndIPPool(name)
-	for _, r := range f.requests(ctx, refused, client.MatchingFields{subnetIndex: home}) {
-		f.freed.Add(r.Name)
-	}
-}
-
-// seed sets aside what was in force before this process, before anybody is given an address.
-func (f *feature) seed(ctx context.Context) error {
-	all, err := f.finder.list(ctx)
-	if err != nil {
-		return err
-	}
-	accepted := func(p *v1.IPPool) int {
-		if verdictOn(p) == metav1.ConditionTrue {
-			return 0
-		}
-		return 1
-	}
-	slices.SortStableFunc(all, func(a, b *v1.IPPool) int { return cmp.Compare(accepted(a), accepted(b)) })
-	for _, p := range all {
-		s, is, err := f.subnets.Home(ctx, p.Spec.Subnet)
-		if err != nil {
-			return fmt.Errorf("seeding IPPool %s: %w", p.Name, err)
-		}
-		if ranges := inForce(p); is && len(within(s, ranges)) > 0 {
-			f.pools.SetIPPool(s.Pool(), p.Name, within(s, ranges))
-		}
-	}
-	return nil
-}
-
-// inForce is what the object says that is in force of it: its spec as it reads now, if that was accepted, else the last one that
-// was. The verdict on the very spec comes first, so that a status which somebody has edited decides nothing as long as the spec
-// makes sense.
-func inForce(p *v1.IPPool) ipam.Ranges {
-	if verdictOn(p) == metav1.ConditionTrue {
-		if ranges, err := ipam.ParsePart(p.Spec.IPs); err == nil {
-			return ranges
-		}
-	}
-	if p.Status.InForce == nil {
-		return nil
-	}
-	ranges, err := ipam.ParsePart(p.Status.InForce.IPs)
-	if err != nil {
-		return nil
-	}
-	return ranges
 }
 
 // within is what of some addresses a Subnet has.
