@@ -39,9 +39,8 @@ const workers = 256
 func New(env *reconcile.Env) reconcile.Feature[Input] {
 	f := &feature{
 		client: env.Client, pools: pool.PoolsOf(env), config: reconcile.Setting[Settings](env), defaults: reconcile.Setting[spec.Defaults](env),
-		subnets: cidr.MapOf(env), addresses: nodeaddr.JudgeOf(env), chooser: pool.ChooserOf(env), memory: memoryOf(env),
+		subnets: cidr.MapOf(env), addresses: nodeaddr.JudgeOf(env), chooser: pool.ChooserOf(env), memory: memoryOf(env), usage: newPace(),
 	}
-	usage := newPace()
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &v1.Subnet{},
@@ -53,7 +52,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 			{Kind: &v1.Vpc{}, Map: f.whenVpc, When: []predicate.Predicate{vpcGoesOn}},
 		},
 		Sources: []source.Source{
-			&reconcile.FeedSource{Feed: f.pools.Changed(), Enqueue: usage.enqueue},
+			&reconcile.FeedSource{Feed: f.pools.Changed(), Enqueue: f.whenUsage},
 			&reconcile.FeedSource{Feed: &f.memory.freed, Enqueue: reconcile.Queue},
 			&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses},
 		},
@@ -90,6 +89,7 @@ type feature struct {
 	// chooser knows which Subnets name a Namespace.
 	chooser *pool.Chooser
 	memory  *memory
+	usage   *pace
 }
 
 // vpcGoesOn drops what a Vpc says besides being there, or about to go.

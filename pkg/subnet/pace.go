@@ -1,6 +1,7 @@
 package subnet
 
 import (
+	"context"
 	"maps"
 	"sync"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -29,19 +31,25 @@ type pace struct {
 
 func newPace() *pace { return &pace{due: map[string]time.Time{}} }
 
-// enqueue puts a Subnet whose usage has changed into the queue, for when it is its turn to be written.
-func (p *pace) enqueue(queue workqueue.TypedRateLimitingInterface[ctrl.Request], subnet string) {
-	if wait, ok := p.next(subnet, time.Now()); ok {
-		queue.AddAfter(reconcile.Request(subnet), wait)
+// whenUsage looks at a Subnet whose usage has changed when it is its turn to be written. One that is being deleted goes with its last
+// user, and has no turn to wait for.
+func (f *feature) whenUsage(queue workqueue.TypedRateLimitingInterface[ctrl.Request], subnet string) {
+	request := reconcile.Request(subnet)
+	var obj v1.Subnet
+	if f.client.Get(context.Background(), request.NamespacedName, &obj) == nil && obj.DeletionTimestamp != nil {
+		queue.AddAfter(request, usageDelay)
+		return
 	}
+	queue.AddAfter(request, f.usage.wait(subnet, time.Now()))
 }
 
-// next is how long from now a Subnet waits for its turn; false if it waits already, so that the write to come has the news, too.
-func (p *pace) next(subnet string, now time.Time) (time.Duration, bool) {
+// wait is how long from now it is until a Subnet's turn. One that waits already keeps its turn: the write to come has the news, too. It is
+// to be put into the queue nevertheless, which may have had a look at the Subnet before, for something else, and has it no more.
+func (p *pace) wait(subnet string, now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.due[subnet].After(now) {
-		return 0, false
+	if due := p.due[subnet]; due.After(now) {
+		return due.Sub(now)
 	}
 	maps.DeleteFunc(p.due, func(_ string, at time.Time) bool { return !at.After(now) })
 	at := now.Add(usageDelay)
@@ -49,5 +57,5 @@ func (p *pace) next(subnet string, now time.Time) (time.Duration, bool) {
 		at = free
 	}
 	p.due[subnet], p.last = at, at
-	return at.Sub(now), true
+	return at.Sub(now)
 }
