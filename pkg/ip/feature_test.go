@@ -1,6 +1,7 @@
 package ip
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,9 @@ var forged = map[string]string{
 	v1.AnnotationAllocated: "true", v1.AnnotationIPAddress: "10.16.0.1",
 	v1.AnnotationMACAddress: "0a:58:0a:10:00:01", v1.AnnotationLogicalSwitch: "join",
 }
+
+// tooLong is a name of a pod with which an IP object's would have 254 characters.
+var tooLong = strings.Repeat("w", 249)
 
 func newPod(change func(*corev1.Pod)) *corev1.Pod {
 	p := &corev1.Pod{
@@ -113,6 +117,10 @@ func TestRecord(t *testing.T) {
 		},
 		"a pod that holds nothing, whatever it says": {
 			objects: []client.Object{newPod(nil)}, nothing: true, owner: webPod, record: "web-0.shop",
+		},
+		"a pod with a name that an IP object cannot have": {
+			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Name = tooLong })},
+			owner:   pod.Owner(types.NamespacedName{Namespace: "shop", Name: tooLong}), record: tooLong + ".shop",
 		},
 		"a pod not scheduled yet": {
 			objects: []client.Object{newPod(func(p *corev1.Pod) { p.Spec.NodeName = "" })}, owner: webPod, record: "web-0.shop",

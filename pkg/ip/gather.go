@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
@@ -35,7 +36,7 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 	var in Record
 	for _, p := range ports {
 		o := Object{Port: p}
-		if h.object != nil {
+		if h.object != nil && len(portName(p)) <= validation.DNS1123SubdomainMaxLength {
 			o.Want = f.record(h, p, nodeName)
 		}
 		var have v1.IP

@@ -19,7 +19,10 @@ const FeatureName = "namespace"
 
 // New is the Namespace feature.
 func New(env *reconcile.Env) reconcile.Feature[Input] {
-	f := &feature{chooser: pool.ChooserOf(env), subnets: subnet.FinderOf(env)}
+	f := &feature{
+		chooser: pool.ChooserOf(env), subnets: subnet.FinderOf(env),
+		unheeded: reconcile.Unheeded{Events: env.Events, Heeded: heeded},
+	}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &corev1.Namespace{},
@@ -30,6 +33,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		},
 		Gather:    f.gather,
 		Translate: Translate,
+		Report:    f.report,
 		Record:    record(),
 	}
 }
@@ -37,6 +41,8 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 type feature struct {
 	chooser *pool.Chooser
 	subnets subnet.Finder
+	// unheeded tells which annotations of Kube-OVN are not in force.
+	unheeded reconcile.Unheeded
 }
 
 // whenSubnet are the namespaces whose pods may have their addresses from a Subnet. Those of a Subnet that is edited are asked for as it

@@ -1,13 +1,30 @@
 package namespace
 
 import (
+	"context"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/reconcile"
+	"github.com/woven-cni/woven/pkg/spec"
 )
+
+// heeded are Kube-OVN's annotations of Namespaces that need no answer: the feature writes them.
+var heeded = spec.Heeded{v1.AnnotationLogicalSwitch: nil, v1.AnnotationCIDR: nil, v1.AnnotationExcludeIPs: nil}
+
+// report tells which annotations are not in force: a Namespace has no condition of ours.
+func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
+	switch {
+	case in.Namespace != nil:
+		f.unheeded.Tell(in.Namespace, false)
+	case out.Waiting == nil:
+		f.unheeded.Forget(key)
+	}
+	return nil
+}
 
 // record writes the annotations. With no subnet at all they are taken away.
 func record() reconcile.Record[Input, *corev1.Namespace] {

@@ -58,7 +58,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		Sources: []source.Source{
 			&reconcile.FeedSource{Feed: f.Pools.Turns(FeatureName), Enqueue: reconcile.Queue},
 			&reconcile.FeedSource{Feed: f.Groups.Pods(), Enqueue: reconcile.Queue},
-			f.renewal.Source(),
+			f.renewal.Source(), f.waits.Source(),
 		},
 		Workers: workers, Seed: f.seed, Gather: f.gather, Claim: f.claim, Translate: Translate, Report: f.report,
 	}
@@ -69,6 +69,8 @@ type feature struct {
 	// unheeded tells which annotations of Kube-OVN are not in force, and renewal again that a pod waits.
 	unheeded reconcile.Unheeded
 	renewal  reconcile.Renewal
+	// waits are told of when they are long: the pod has addresses, and something that its port refers to is not there.
+	waits reconcile.LongWaits
 }
 
 // whenSubnet are the pods that wait for a Subnet, or for one that is bound to their namespace as this one is, or was.

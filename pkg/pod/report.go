@@ -16,11 +16,20 @@ import (
 func (f *feature) report(ctx context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
 	if !in.Attached {
 		f.unheeded.Forget(key)
+		f.waits.End(key)
 		return nil
 	}
 	f.unheeded.Tell(in.Pod, Answered(in.Pod))
+	if out.Waiting == nil {
+		f.waits.End(key)
+	}
 	switch {
-	case in.Over, out.Waiting != nil, out.Err != nil:
+	case out.Waiting != nil:
+		if !Answered(in.Pod) && f.waits.Long(key) {
+			f.tell(in, "Waiting", reconcile.Awaited(out.Waiting))
+			f.renewal.Told(key)
+		}
+	case in.Over, out.Err != nil:
 		return nil //nolint:nilerr // the kit retries what went wrong
 	case len(out.Problems.Blocking()) > 0:
 		f.tellWaiting(in, out.Problems.Blocking())

@@ -43,12 +43,8 @@ type parts struct {
 	Log logr.Logger
 }
 
-const (
-	// workers wait on the network nearly all the time.
-	workers = 8
-	// statusDelay gathers the pods that come and go: the status of a policy is written once a second at most.
-	statusDelay = time.Second
-)
+// workers wait on the network nearly all the time.
+const workers = 8
 
 // NewNetworkPolicies is the feature of NetworkPolicies.
 func NewNetworkPolicies(env *reconcile.Env) reconcile.Feature[Input] {
@@ -76,7 +72,7 @@ func newFeature(env *reconcile.Env, kind string) reconcile.Feature[Input] {
 		parts: parts{
 			Client: env.Client, Groups: group.RegistryOf(env), Events: env.Events, Cache: env.Cache, DB: env.DB, Log: env.Log.WithName("seed"),
 		},
-		kind: kindsOf(env).named(kind), waits: newWaits(), hosts: hostsOf(env),
+		kind: kindsOf(env).named(kind), hosts: hostsOf(env),
 	}
 	return f.feature()
 }
@@ -85,7 +81,9 @@ func newFeature(env *reconcile.Env, kind string) reconcile.Feature[Input] {
 type feature struct {
 	parts
 	kind
-	waits *waits
+	// waits are told of when they are long, and pace is how often numbers of pods are.
+	waits reconcile.LongWaits
+	pace  pace
 	// hosts are the nodes, and hostReaders the policies whose rows depend on their addresses.
 	hosts       *hosts
 	hostReaders reconcile.Readers
@@ -95,10 +93,10 @@ func (f *feature) feature() reconcile.Feature[Input] {
 	out := reconcile.Feature[Input]{
 		Name: f.name,
 		Sources: []source.Source{
-			&reconcile.FeedSource{Feed: f.Groups.Users(), Enqueue: f.enqueue(0)},
-			&reconcile.FeedSource{Feed: f.Groups.Counts(), Enqueue: f.enqueue(statusDelay)},
+			&reconcile.FeedSource{Feed: f.Groups.Users(), Enqueue: f.enqueue(func(string, time.Time) time.Duration { return 0 })},
+			&reconcile.FeedSource{Feed: f.Groups.Counts(), Enqueue: f.enqueue(f.pace.next)},
 			&reconcile.FeedSource{Feed: f.hosts.addresses.Changed(), Enqueue: f.whenAddresses},
-			&reconcile.FeedSource{Feed: &f.waits.feed, Enqueue: reconcile.QueueAfter(statusDelay)},
+			f.waits.Source(),
 		},
 		Workers: workers, Seed: f.seed, Gather: f.gather, Claim: f.claim, Translate: Translate, Report: f.report,
 	}
@@ -114,11 +112,11 @@ func (f *feature) feature() reconcile.Feature[Input] {
 	return out
 }
 
-// enqueue takes the owners of this kind out of a feed.
-func (f *feature) enqueue(after time.Duration) func(workqueue.TypedRateLimitingInterface[ctrl.Request], string) {
+// enqueue takes the owners of this kind out of a feed; after says how long each waits.
+func (f *feature) enqueue(after func(key string, now time.Time) time.Duration) func(workqueue.TypedRateLimitingInterface[ctrl.Request], string) {
 	return func(q workqueue.TypedRateLimitingInterface[ctrl.Request], owner string) {
 		if key, ok := strings.CutPrefix(owner, f.name+"/"); ok {
-			q.AddAfter(reconcile.Request(key), after)
+			q.AddAfter(reconcile.Request(key), after(key, time.Now()))
 		}
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -16,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
-	"github.com/woven-cni/woven/pkg/ovs"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -33,18 +30,19 @@ type status struct {
 	Message string `json:"message,omitempty"`
 }
 
-func (f *feature) report(ctx context.Context, _ types.NamespacedName, in Input, out reconcile.Outcome) error {
+func (f *feature) report(ctx context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
 	if in.Object == nil {
-		f.waits.end(in.Owner)
+		f.waits.End(key)
+		f.pace.forget(reconcile.Key(key))
 		return nil
 	}
 	if out.Waiting != nil || out.Err != nil {
 		// A wait is over in a moment, as a rule, and meanwhile the policy's last rows are in force.
-		if f.inForce(in.Object) || f.waits.short(in.Owner) {
+		if f.inForce(in.Object) || !f.waits.Long(key) {
 			return nil
 		}
 	} else {
-		f.waits.end(in.Owner)
+		f.waits.End(key)
 	}
 	now := f.status(in, out)
 	news, err := f.tell(ctx, in.Object, now)
@@ -145,36 +143,4 @@ func (f *feature) tellAnnotation(ctx context.Context, obj client.Object, s statu
 		err = f.Client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch))
 	}
 	return true, err //nolint:wrapcheck // tell wraps it
-}
-
-// waits are since when policies wait: users are told of long waits, and not of those that are over in a moment.
-type waits struct {
-	feed reconcile.Feed
-
-	mu    sync.Mutex // protects since
-	since map[ovs.Owner]time.Time
-}
-
-func newWaits() *waits { return &waits{since: map[ovs.Owner]time.Time{}} }
-
-// short says that a policy has not waited for long yet, and has it looked at again later.
-func (w *waits) short(o ovs.Owner) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	since, waits := w.since[o]
-	if !waits {
-		since = time.Now()
-		w.since[o] = since
-	}
-	if time.Since(since) >= statusDelay {
-		return false
-	}
-	w.feed.Add(o.Key)
-	return true
-}
-
-func (w *waits) end(o ovs.Owner) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.since, o)
 }

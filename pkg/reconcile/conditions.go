@@ -39,7 +39,7 @@ func programmed(out Outcome) v1.Condition {
 	case len(out.Problems.Blocking()) > 0:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonInvalid, "not programmed; see condition Validated"
 	case out.Waiting != nil:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonWaiting, awaited(out.Waiting)
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonWaiting, Awaited(out.Waiting)
 	case out.Err != nil:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonNotProgrammed, out.Err.Error()
 	}

@@ -41,3 +41,10 @@ func (u *Unheeded) Tell(obj client.Object, before bool) {
 
 // Forget drops what is known of an object that has gone.
 func (u *Unheeded) Forget(key types.NamespacedName) { u.told.Delete(key) }
+
+// AdviseUnheeded says which of Kube-OVN's annotations on an object are not in force there, for a kind that has conditions.
+func (ps *Problems) AdviseUnheeded(heeded spec.Heeded, obj client.Object) {
+	if unheeded := heeded.Unheeded(obj.GetAnnotations()); len(unheeded) > 0 {
+		ps.Advise("metadata.annotations", v1.ReasonNotImplemented, "not implemented yet: %s", Few(unheeded))
+	}
+}

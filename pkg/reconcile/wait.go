@@ -22,8 +22,8 @@ func (w *Wait) Error() string { return "waiting for " + w.For }
 // kinds are the objects, by the feature that makes their rows, that rows of others wait for.
 var kinds = map[string]string{"vpc": "Vpc", "subnet": "Subnet", "node": "Node"}
 
-// awaited says what is waited for in the words of the object's author: OVN's rows are called by the objects that they are for.
-func awaited(err error) string {
+// Awaited says what is waited for in the words of the object's author: OVN's rows are called by the objects that they are for.
+func Awaited(err error) string {
 	rows := (*ovs.ErrWaiting)(nil)
 	if !errors.As(err, &rows) {
 		return err.Error()

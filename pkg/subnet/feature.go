@@ -2,6 +2,7 @@ package subnet
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -64,7 +65,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 	}
 }
 
-// edited lets edits of the spec through, of our finalizer, and of the verdict and what is in force, which are then written
+// edited lets edits of the spec and of annotations through, of our finalizer, and of the verdict and what is in force, which are then written
 // again. A deletion that waits for a finalizer counts as an edit. The news of usage is dropped.
 var edited = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
@@ -72,7 +73,7 @@ var edited = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Func
 	GenericFunc: func(event.GenericEvent) bool { return false },
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		before, after := e.ObjectOld.(*v1.Subnet), e.ObjectNew.(*v1.Subnet)
-		return !slices.Equal(before.Finalizers, after.Finalizers) ||
+		return !slices.Equal(before.Finalizers, after.Finalizers) || !maps.Equal(before.Annotations, after.Annotations) ||
 			!equality.Semantic.DeepEqual(before.Status.Conditions, after.Status.Conditions) ||
 			!equality.Semantic.DeepEqual(before.Status.InForce, after.Status.InForce)
 	},

@@ -36,6 +36,7 @@ func Parse(obj *v1.Subnet, defaultVpc string) (Subnet, reconcile.Problems) {
 		ps.Add("metadata.name", v1.ReasonNameTaken, "a subnet cannot have the name of its Vpc")
 	}
 	notImplemented(&obj.Spec, &ps)
+	ps.AdviseUnheeded(nil, obj)
 	return Subnet(s), ps
 }
 

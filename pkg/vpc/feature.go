@@ -23,7 +23,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
 		For:  &v1.Vpc{},
-		When: predicate.GenerationChangedPredicate{},
+		When: predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}),
 		Watches: []reconcile.Watch{
 			{Kind: &v1.Subnet{}, Map: f.vpcOf, When: []predicate.Predicate{subnetsChanged}, Delay: subnetsTogether},
 			f.chooser.VpcsNaming(),

@@ -67,6 +67,7 @@ func Translate(in Input) (ovs.Desired, reconcile.Problems) {
 		want.Left = []ovs.Sym{DefaultRoute(name, "v4"), DefaultRoute(name, "v6"), JoinACL(name), JoinReplies(name)}
 	}
 	problems := notImplemented(&in.Vpc.Spec)
+	problems.AdviseUnheeded(nil, in.Vpc)
 	in.adviseIdle(&problems)
 	return want, problems
 }
