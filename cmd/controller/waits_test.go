@@ -105,7 +105,7 @@ func TestWaitingPodStartsByWhatHelpsIt(t *testing.T) {
 			full, _ := crowded(w, "shop")
 			return func() { edit(w, full, func(s *v1.Subnet) { s.Spec.ExcludeIps = []string{"10.30.0.4..10.30.0.6"} }) }
 		}},
-		"the range is grown": {why: "is full", want: "10.30.0.7", prepare: func(w *world) func() {
+		"the range is grown": {why: "is full", want: "10.30.0.8", prepare: func(w *world) func() {
 			full, _ := crowded(w, "shop")
 			return func() { edit(w, full, func(s *v1.Subnet) { s.Spec.CIDRBlock = "10.30.0.0/28" }) }
 		}},

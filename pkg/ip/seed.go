@@ -161,7 +161,16 @@ func (s *seed) recordRows(subnets map[string]subnet.Subnet, h holder) {
 			continue
 		}
 		s.pools.Bind(p.Key(), p.UID)
+		s.pools.Tell(p.Key(), told(h, p.Key(), home, p.Lease))
 	}
+}
+
+// told are the CIDRs that the interface of a port has, as far as they are known: those of nodes follow their subnet.
+func told(h holder, p port.Key, home subnet.Subnet, lease ipam.Lease) ipam.Prefixes {
+	if of, isPod := h.object.(*corev1.Pod); isPod && p == port.First(h.owner) {
+		return pod.Told(of, home, lease)
+	}
+	return ipam.Prefixes{}
 }
 
 // recordLeaving keeps the addresses of rows whose pods and nodes are gone, until the rows are gone too.
@@ -293,18 +302,25 @@ func (s *seed) allocate(subnets map[string]subnet.Subnet, h holder, key port.Key
 	if !exists || from.CIDRs.IsZero() {
 		return nil
 	}
-	request := pool.Request{Owner: key, Addrs: lease.Addrs, MAC: lease.MAC}
+	request := exactly(key, lease)
+	request.Told = told(h, key, from, lease)
+	if _, err := s.pools.Allocate(from.Pool(), request); err != nil {
+		return fmt.Errorf("subnet %s: %w", home, err)
+	}
+	s.pools.Bind(key, string(h.object.GetUID()))
+	return nil
+}
+
+// exactly asks for a lease that is on record, and nothing beside it. It may have been excluded since.
+func exactly(owner port.Key, lease ipam.Lease) pool.Request {
+	request := pool.Request{Owner: owner, Addrs: lease.Addrs, MAC: lease.MAC, Excluded: true}
 	switch {
 	case !lease.V6.IsValid():
 		request.Family = ipam.OnlyV4
 	case !lease.V4.IsValid():
 		request.Family = ipam.OnlyV6
 	}
-	if _, err := s.pools.Allocate(from.Pool(), request); err != nil {
-		return fmt.Errorf("subnet %s: %w", home, err)
-	}
-	s.pools.Bind(key, string(h.object.GetUID()))
-	return nil
+	return request
 }
 
 // lost tells a holder that it does not keep what was on record.

@@ -52,7 +52,7 @@ type wish struct {
 func parseWish(ip *v1.IP) (wish, error) {
 	spec := &ip.Spec
 	of, ok := portOf(ip)
-	w := wish{port: of, subnet: spec.Subnet, request: pool.Request{Owner: keeper(ip.Name)}}
+	w := wish{port: of, subnet: spec.Subnet, request: pool.Request{Owner: keeper(ip.Name), Excluded: true}}
 	if of.Interface != "" { // pods have no ports for attachments yet
 		w.port, ok = port.First(of.Owner), false
 	}

@@ -3,6 +3,7 @@ package ipam
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 )
 
 var (
@@ -40,11 +41,20 @@ func (e *UnfitError) Is(target error) bool { return target == ErrOutOfRange }
 type ConflictError[O comparable] struct {
 	// Subject is the address or MAC.
 	Subject string
-	// Owner is who has it.
+	// Owner is who has it, or whose interface has Mask.
 	Owner O
+	// Mask is the prefix of the owner's interface, of which the address is the network's own or the broadcast; zero when the
+	// owner has the address itself.
+	Mask netip.Prefix
 }
 
 // Error is the sentence for people.
-func (e *ConflictError[O]) Error() string {
-	return fmt.Sprintf("%s is in use by %v", e.Subject, e.Owner)
+func (e *ConflictError[O]) Error() string { return InUse(e.Subject, fmt.Sprint(e.Owner), e.Mask) }
+
+// InUse says that an address or MAC is an owner's, or that it is an end of the prefix that the owner's interface has.
+func InUse(subject, owner string, mask netip.Prefix) string {
+	if mask.IsValid() {
+		return fmt.Sprintf("%s is the first or last address of %s, which the interface of %s still has", subject, mask, owner)
+	}
+	return fmt.Sprintf("%s is in use by %s", subject, owner)
 }

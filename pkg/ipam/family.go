@@ -12,12 +12,13 @@ const rest = ""
 type family[O comparable] struct {
 	whole   netip.Prefix
 	fixed   []fixed // the network's, the broadcast and the gateway: nobody's, even when asked for
-	exclude Ranges  // never given unasked
+	exclude Ranges  // given to who may ask for them
 	owners  map[netip.Addr]O
 	stocks  map[string]*stock[O]
 	shares  []share        // the ranges of all parts, in order
 	crowded fifo[string]   // the stocks that somebody waits for
 	queues  map[O][]string // in the queues of which stocks an owner may be
+	masks   masks[O]
 }
 
 // fixed is an address that nobody may have.
@@ -35,6 +36,7 @@ type share struct {
 func newFamily[O comparable]() family[O] {
 	return family[O]{
 		owners: map[netip.Addr]O{}, stocks: map[string]*stock[O]{rest: newStock[O](nil)}, crowded: newFIFO[string](), queues: map[O][]string{},
+		masks: newMasks[O](),
 	}
 }
 
@@ -68,6 +70,9 @@ func (f *family[O]) sort() {
 	blocked = slices.Clone(f.exclude)
 	for _, a := range f.fixed {
 		blocked = append(blocked, Range{First: a.addr, Last: a.addr})
+	}
+	for a := range f.heldBack() {
+		blocked = append(blocked, Range{First: a, Last: a})
 	}
 	var all Ranges
 	if f.whole.IsValid() {
@@ -132,12 +137,12 @@ func (f *family[O]) outside(a netip.Addr) bool { return a.IsValid() && f.unfit(a
 
 // choose is the address that a request gets: the one it asks for, or the next of a part. Nothing changes but the cursor, and the
 // queue of a part without a free address.
-func (f *family[O]) choose(asked netip.Addr, part string, owner O) (netip.Addr, error) {
+func (f *family[O]) choose(r Request[O], asked netip.Addr, part string) (netip.Addr, error) {
 	if !asked.IsValid() {
 		name, stock := f.offered(part)
 		a, ok := stock.peek(f.owners)
 		if !ok {
-			f.queue(name, owner)
+			f.queue(name, r.Owner)
 			return a, ErrFull
 		}
 		return a, nil
@@ -145,8 +150,14 @@ func (f *family[O]) choose(asked netip.Addr, part string, owner O) (netip.Addr, 
 	if why := f.unfit(asked); why != "" {
 		return asked, &UnfitError{Subject: asked.String(), Why: why}
 	}
+	if !r.Excluded && f.exclude.Contains(asked) {
+		return asked, &UnfitError{Subject: asked.String(), Why: "excluded (excludeIps), and an IP object has to reserve it"}
+	}
 	if owner, used := f.owners[asked]; used {
 		return asked, &ConflictError[O]{Subject: asked.String(), Owner: owner}
+	}
+	if mask, held := f.heldBack()[asked]; held {
+		return asked, &ConflictError[O]{Subject: asked.String(), Owner: f.masks.any(mask), Mask: mask}
 	}
 	return asked, nil
 }

@@ -26,6 +26,7 @@ func (s *Subnet[O]) fork() *Subnet[O] {
 func (f *family[O]) fork() family[O] {
 	fork := *f
 	fork.owners, fork.crowded, fork.stocks, fork.queues = maps.Clone(f.owners), f.crowded.fork(), map[string]*stock[O]{}, map[O][]string{}
+	fork.masks = f.masks.fork()
 	for name, s := range f.stocks {
 		one := *s
 		one.released, one.waiting = s.released.fork(), s.waiting.fork()

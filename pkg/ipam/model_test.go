@@ -66,7 +66,7 @@ func (m *model) holder(owner string) netip.Addr {
 	return netip.Addr{}
 }
 
-func (m *model) allocate(owner string, asked netip.Addr, parts ...string) (netip.Addr, error) {
+func (m *model) allocate(owner string, asked netip.Addr, excluded bool, parts ...string) (netip.Addr, error) {
 	if have := m.holder(owner); have.IsValid() {
 		if asked.IsValid() && asked != have {
 			return have, ErrHolds
@@ -74,7 +74,7 @@ func (m *model) allocate(owner string, asked netip.Addr, parts ...string) (netip
 		return have, nil
 	}
 	if asked.IsValid() {
-		if !m.config.Prefixes.V4.Contains(asked) || m.fixed(asked) {
+		if !m.config.Prefixes.V4.Contains(asked) || m.fixed(asked) || !excluded && m.config.Exclude.Contains(asked) {
 			return netip.Addr{}, ErrOutOfRange
 		}
 		if other, used := m.owners[asked]; used {
@@ -202,10 +202,10 @@ func play(t *testing.T, script []byte) {
 		switch op % 13 {
 		case 0, 1, 2:
 			got, err = s.Allocate(Request[string]{Owner: owner})
-			want, wantErr = m.allocate(owner, netip.Addr{})
+			want, wantErr = m.allocate(owner, netip.Addr{}, false)
 		case 3:
-			got, err = s.Allocate(Request[string]{Owner: owner, Addrs: Addrs{V4: addr}})
-			want, wantErr = m.allocate(owner, addr)
+			got, err = s.Allocate(Request[string]{Owner: owner, Addrs: Addrs{V4: addr}, Excluded: x >= 128})
+			want, wantErr = m.allocate(owner, addr, x >= 128)
 		case 4, 5, 6:
 			s.Release(owner)
 			m.release(owner)
@@ -227,7 +227,7 @@ func play(t *testing.T, script []byte) {
 			first := int(y) % len(partsPlayed)
 			parts := partsPlayed[first : first+1+int(x)%(len(partsPlayed)-first)]
 			got, err = s.Allocate(Request[string]{Owner: owner, Parts: parts})
-			want, wantErr = m.allocate(owner, netip.Addr{}, parts...)
+			want, wantErr = m.allocate(owner, netip.Addr{}, false, parts...)
 		case 12:
 			if err = s.Reserve(owner, Lease{Addrs: Addrs{V4: addr}}); err == nil {
 				got, _ = s.Lease(owner)

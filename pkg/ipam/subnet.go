@@ -14,7 +14,7 @@ type Config struct {
 	Prefixes Prefixes
 	// Gateways are never given, not even to an owner that asks for them.
 	Gateways Addrs
-	// Exclude are addresses that only an owner gets that asks for one of them.
+	// Exclude are addresses that only an owner gets that asks for one of them, and may.
 	Exclude Ranges
 	// RouterMAC is the gateways' MAC, which is never given either; zero is none.
 	RouterMAC MAC
@@ -55,6 +55,10 @@ type Request[O comparable] struct {
 	// Parts are where addresses that are not asked for come from, the first that has a free one; none is what is in no part. A
 	// family that a part has nothing of comes from there too.
 	Parts []string
+	// Excluded says that the owner may have addresses that are excluded.
+	Excluded bool
+	// Told says that the owner has an interface, and which prefixes it is told with the addresses; zero is no interface.
+	Told Prefixes
 }
 
 // Subnet gives the addresses of one subnet. All methods may be called at once.
@@ -89,7 +93,25 @@ func (s *Subnet[O]) Allocate(r Request[O]) (Lease, error) {
 		return Lease{}, err
 	}
 	s.take(r.Owner, lease)
+	s.tell(r.Owner, r.Told)
 	return lease, nil
+}
+
+// Tell notes which prefixes the interface of an owner has that has addresses here; none is an interface that has gone. As long
+// as the interface has another IPv4 prefix than the subnet, nobody gets the ends of it. IPv6 has no broadcast. It returns the
+// addresses that are not held back any more, and the owners that can be served now, as Release does.
+func (s *Subnet[O]) Tell(owner O, told Prefixes) (freed []netip.Addr, waiting []O) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	freed = s.tell(owner, told)
+	return freed, s.wake()
+}
+
+func (s *Subnet[O]) tell(owner O, told Prefixes) (freed []netip.Addr) {
+	if !s.leases[owner].V4.IsValid() {
+		told.V4 = netip.Prefix{}
+	}
+	return s.v4.tell(owner, told.V4)
 }
 
 // check tells whether a lease is what a request asks for.
@@ -148,12 +170,12 @@ func (s *Subnet[O]) addresses(r Request[O], want4, want6 bool) (a Addrs, err err
 // ofPart are the addresses that a request would get of one part.
 func (s *Subnet[O]) ofPart(r Request[O], part string, want4, want6 bool) (a Addrs, err error) {
 	if want4 {
-		if a.V4, err = s.v4.choose(r.Addrs.V4, part, r.Owner); err != nil {
+		if a.V4, err = s.v4.choose(r, r.Addrs.V4, part); err != nil {
 			return a, err
 		}
 	}
 	if want6 {
-		a.V6, err = s.v6.choose(r.Addrs.V6, part, r.Owner)
+		a.V6, err = s.v6.choose(r, r.Addrs.V6, part)
 	}
 	return a, err
 }
@@ -220,6 +242,7 @@ func (s *Subnet[O]) Release(owner O) (waiting []O) {
 	if lease, ok := s.leases[owner]; ok {
 		s.v4.give(lease.V4)
 		s.v6.give(lease.V6)
+		s.tell(owner, Prefixes{})
 		delete(s.leases, owner)
 		if s.macs[lease.MAC] == owner {
 			delete(s.macs, lease.MAC)
@@ -229,7 +252,7 @@ func (s *Subnet[O]) Release(owner O) (waiting []O) {
 }
 
 // Rename makes the lease of one owner another's, who must have none, and says
-// whether it did. The addresses are in use all the while.
+// whether it did. The addresses are in use all the while; the interface has gone.
 func (s *Subnet[O]) Rename(from, to O) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,6 +273,7 @@ func (s *Subnet[O]) Rename(from, to O) bool {
 	if s.macs[lease.MAC] == from {
 		s.macs[lease.MAC] = to
 	}
+	s.tell(from, Prefixes{})
 	delete(s.leases, from)
 	s.leases[to] = lease
 	return true

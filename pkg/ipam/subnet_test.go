@@ -116,8 +116,13 @@ func TestAllocateStatic(t *testing.T) {
 	if err != nil || got.String() != "10.0.0.7,fd00::2" || got.MAC != mac {
 		t.Fatalf("got %v, %v: the family left out gets any address", got, err)
 	}
-	if _, err := s.Allocate(Request[string]{Owner: "b", Addrs: addrs(t, "10.0.0.150")}); err != nil {
-		t.Errorf("an excluded address is there to be asked for: %v", err)
+	excluded := Request[string]{Owner: "b", Addrs: addrs(t, "10.0.0.150")}
+	if _, err := s.Allocate(excluded); !errors.Is(err, ErrOutOfRange) {
+		t.Errorf("an excluded address is given to anybody who asks: %v", err)
+	}
+	excluded.Excluded = true
+	if _, err := s.Allocate(excluded); err != nil {
+		t.Errorf("an excluded address is there for who may have it: %v", err)
 	}
 	for _, c := range []struct {
 		request Request[string]

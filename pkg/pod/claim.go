@@ -78,11 +78,13 @@ func (f *feature) lease(ctx context.Context, in *Input) error {
 	}
 	if !in.Untold {
 		f.Pools.WaitOnly(owner) // nothing
-		return nil
-	}
-	if f.Pools.WaitFor(owner, pool.Subnet(home)) {
+	} else if f.Pools.WaitFor(owner, pool.Subnet(home)) {
 		// The pod is told as soon as the subnet is in force: perhaps it is since the look at it.
 		in.Subnet, in.Untold, err = f.home(ctx, home)
+	}
+	if !in.Untold {
+		in.Told = told(in.Pod, in.Subnet, lease)
+		f.Pools.Tell(owner, in.Told)
 	}
 	return err
 }
@@ -172,9 +174,10 @@ func (f *feature) place(in *Input) error {
 // allocate takes addresses from the first candidate that has any.
 func (f *feature) allocate(in *Input, candidates []subnet.Subnet, request pool.Request) {
 	for _, s := range candidates {
+		request.Told = s.CIDRs
 		lease, err := f.Pools.Allocate(s.Pool(), request)
 		if err == nil {
-			in.Subnet, in.Lease = s, lease
+			in.Subnet, in.Lease, in.Told = s, lease, s.CIDRs
 			return
 		}
 		if errors.Is(err, ipam.ErrFull) {

@@ -102,7 +102,7 @@ func (in Input) annotations() map[string]string {
 		For: in.Pod.UID, Subnet: in.Subnet.Name, MAC: in.Lease.MAC[:], Addresses: in.Lease.Addrs.List(),
 	}
 	if !in.Untold {
-		answer.Router, answer.CIDRs, answer.Gateways = in.Subnet.VPC, in.Subnet.CIDRs.List(), in.Subnet.Gateways.List()
+		answer.Router, answer.CIDRs, answer.Gateways = in.Subnet.VPC, in.Told.List(), in.Subnet.Gateways.List()
 	}
 	return answer.Annotations(v1.Provider)
 }

@@ -3,6 +3,7 @@ package pod
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +13,7 @@ import (
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/port"
+	"github.com/woven-cni/woven/pkg/subnet"
 )
 
 // Bounds of what a pod may ask for. An annotation can have 256 kB, and reading a list of so many names would cost a
@@ -104,4 +106,39 @@ func Annotated(annotations map[string]string) (home string, lease ipam.Lease, er
 	}
 	lease, err = port.ParseLease(ip, mac)
 	return home, lease, err //nolint:wrapcheck // it says what could not be read
+}
+
+// Told are the CIDRs that a pod was told with its addresses, which its interface has, of those families of which they fit the
+// addresses and the gateways of its subnet, where they are known. The interface keeps them when the range grows, and so does the answer.
+func Told(pod *corev1.Pod, home subnet.Subnet, lease ipam.Lease) (told ipam.Prefixes) {
+	if !Answered(pod) || Contradicts(pod, home.Name, lease) || len(pod.Annotations[v1.AnnotationCIDR]) > maxAddressText {
+		return told // it is not what the pod was told
+	}
+	said, err := ipam.ParsePrefixes(pod.Annotations[v1.AnnotationCIDR])
+	if err != nil {
+		return told
+	}
+	if fits(said.V4, lease.V4, home.Gateways.V4) {
+		told.V4 = said.V4
+	}
+	if fits(said.V6, lease.V6, home.Gateways.V6) {
+		told.V6 = said.V6
+	}
+	return told
+}
+
+func fits(cidr netip.Prefix, address, gateway netip.Addr) bool {
+	return cidr.IsValid() && cidr.Contains(address) && (!gateway.IsValid() || cidr.Contains(gateway))
+}
+
+// told are the CIDRs that a pod was told, or is about to be.
+func told(pod *corev1.Pod, home subnet.Subnet, lease ipam.Lease) ipam.Prefixes {
+	out := Told(pod, home, lease)
+	if !out.V4.IsValid() {
+		out.V4 = home.CIDRs.V4
+	}
+	if !out.V6.IsValid() {
+		out.V6 = home.CIDRs.V6
+	}
+	return out
 }

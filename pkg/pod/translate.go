@@ -26,6 +26,8 @@ type Input struct {
 	Lease ipam.Lease
 	// Untold says that nothing but the name is known of Subnet, whose spec is not in force: nobody can be told its gateway.
 	Untold bool
+	// Told are the CIDRs that the pod's interface has, or is about to be told: those of Subnet when the pod started.
+	Told ipam.Prefixes
 	// Over says that the port is that of an earlier pod of the name, which had other addresses. It has to go first.
 	Over bool
 	// Groups are the names of the port groups that policies have it in.

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/woven-cni/woven/pkg/ipam"
 	"github.com/woven-cni/woven/pkg/port"
@@ -12,8 +13,10 @@ import (
 type InUseError struct {
 	// Subject is the address or MAC.
 	Subject string
-	// Owner is the port that has it.
+	// Owner is the port that has it, or whose interface has Mask.
 	Owner port.Key
+	// Mask is the prefix of the owner's interface that the address is an end of; zero when the owner has the address itself.
+	Mask netip.Prefix
 }
 
 // Error is the sentence for people.
@@ -30,5 +33,5 @@ func inUse(err error) error {
 	if !errors.As(err, &conflict) {
 		return err
 	}
-	return &InUseError{Subject: conflict.Subject, Owner: conflict.Owner}
+	return &InUseError{Subject: conflict.Subject, Owner: conflict.Owner, Mask: conflict.Mask}
 }

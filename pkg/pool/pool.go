@@ -33,6 +33,10 @@ type Request struct {
 	// IPPools are whose addresses the owner gets where it asks for none, the first that has a free one; none is what is no
 	// IPPool's.
 	IPPools []string
+	// Excluded says that the owner may have addresses that are excluded: somebody else than the pod has decided so.
+	Excluded bool
+	// Told says that the port has an interface, and which prefixes it is told; zero is no interface.
+	Told ipam.Prefixes
 }
 
 // Pools gives out the addresses of all Subnets. A port has addresses of one Subnet at a time, and each port of an object has its
@@ -133,7 +137,9 @@ func (p *Pools) Allocate(s Spec, r Request) (ipam.Lease, error) {
 // been freed a moment before.
 func (p *Pools) ask(pool *ipam.Subnet[port.Key], subnet string, r Request) (ipam.Lease, error) {
 	for {
-		lease, err := pool.Allocate(ipam.Request[port.Key]{Owner: r.Owner, Addrs: r.Addrs, MAC: r.MAC, Family: r.Family, Parts: r.IPPools})
+		lease, err := pool.Allocate(ipam.Request[port.Key]{
+			Owner: r.Owner, Addrs: r.Addrs, MAC: r.MAC, Family: r.Family, Parts: r.IPPools, Excluded: r.Excluded, Told: r.Told,
+		})
 		if errors.Is(err, ipam.ErrFull) {
 			p.WaitFor(r.Owner, Subnet(subnet)) // its place in the queue goes when the owner settles elsewhere
 		}
@@ -210,8 +216,31 @@ func (p *Pools) Bind(owner port.Key, uid string) {
 	}
 }
 
+// Tell notes which prefixes the interface of an owner has; none is an interface that has gone. The ends of a prefix that the
+// Subnet does not have any more are nobody's until the last such interface has gone, and those who wait for them are woken then.
+func (p *Pools) Tell(owner port.Key, told ipam.Prefixes) {
+	p.mu.Lock()
+	home := p.home[owner]
+	p.mu.Unlock()
+	pool := p.subnets.Get(home)
+	if pool == nil {
+		return
+	}
+	freed, waiting := pool.Tell(owner, told)
+	p.call(waiting)
+	for _, a := range freed {
+		p.mu.Lock()
+		waiting = p.waits.owners(address(home, a.String()))
+		p.mu.Unlock()
+		p.call(waiting)
+	}
+}
+
 // settle makes a Subnet the home of an owner, which leaves all others and waits for nothing; "" is no home.
 func (p *Pools) settle(owner port.Key, to string) {
+	if to == "" {
+		p.Tell(owner, ipam.Prefixes{})
+	}
 	home, queued := p.move(owner, to)
 	for _, subnet := range queued {
 		p.leave(subnet, owner)
