@@ -4,5 +4,6 @@
 // and nodes they speak of and nothing waits for them.
 //
 // An IP object of a user reserves: its addresses are the reservation's while its pod or node does not have them, and nobody
-// else's at any moment (pool.Keep). The label ip_reserved tells the two apart: "false" is on the controller's own records.
+// else's at any moment (pool.Keep). The label ip_reserved tells the two apart: "false" is on the controller's own records. The record
+// of a StatefulSet's pod keeps the addresses, too, for the next pod of the name, as long as the StatefulSet wants one.
 package ip

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,8 +27,9 @@ const workers = 4
 // New is the feature of the record of addresses. Its keys are pods and nodes, which have no namespace; it has no rows.
 func New(env *reconcile.Env) reconcile.Feature[Record] {
 	pools := pool.PoolsOf(env)
-	f := &feature{client: env.Client, pools: pools}
+	f := &feature{client: env.Client, pools: pools, subnets: subnet.FinderOf(env)}
 	env.Index(&v1.IP{}, ownerIndex, ownerKeys)
+	env.Index(&v1.IP{}, statefulSetIndex, statefulSetKeys)
 	before := &seed{
 		reader: env.Client, db: env.DB, pools: pools, names: reconcile.Setting[spec.Defaults](env), events: env.Events,
 		log: env.Log.WithName("seed"),
@@ -38,14 +40,18 @@ func New(env *reconcile.Env) reconcile.Feature[Record] {
 			{Kind: &corev1.Pod{}, Map: keyOf, When: []predicate.Predicate{changed}},
 			{Kind: &corev1.Node{}, Map: keyOf, When: []predicate.Predicate{changed}},
 			{Kind: &v1.IP{}, Map: keyOf},
+			{Kind: &appsv1.StatefulSet{}, Map: f.whenStatefulSet, When: []predicate.Predicate{wantsOthers}},
+			{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}},
 		},
-		Workers: workers, Seed: before.run, Gather: f.gather, Report: f.report,
+		Sources: []source.Source{&reconcile.FeedSource{Feed: pools.Turns(pool.Retention), Enqueue: reconcile.Queue}},
+		Workers: workers, Seed: before.run, Gather: f.gather, Claim: f.claim, Report: f.report,
 	}
 }
 
 type feature struct {
-	client client.Client
-	pools  *pool.Pools
+	client  client.Client
+	pools   *pool.Pools
+	subnets subnet.Finder
 }
 
 // changed drops the updates that cannot change the record. That annotations changed means that something was told, or that

@@ -85,6 +85,9 @@ func keep(t *testing.T, f *feature, owner ovs.Owner) {
 	key := reconcile.ParseKey(owner.Key)
 	in, err := f.gather(t.Context(), f.client, key)
 	if err == nil {
+		_, err = f.claim(t.Context(), key, &in)
+	}
+	if err == nil {
 		err = f.report(t.Context(), key, in, reconcile.Outcome{})
 	}
 	if err != nil {

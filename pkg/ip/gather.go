@@ -1,6 +1,7 @@
 package ip
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -48,6 +49,11 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 		}
 		if o.Have != nil && o.Want != nil && !isRecord(&have) && (have.Labels[v1.LabelIPReserved] == "true" || f.pools.Kept(p)) {
 			o.Want.Labels[v1.LabelIPReserved] = "true"
+		}
+		if about := cmp.Or(o.Want, o.Have); about != nil {
+			if o.Retained, err = retained(ctx, r, about); err != nil {
+				return in, err
+			}
 		}
 		in.Objects = append(in.Objects, o)
 	}
@@ -104,7 +110,7 @@ func (f *feature) record(h holder, p port.Key, nodeName string) *v1.IP {
 			}),
 		},
 		Spec: v1.IPSpec{
-			PodName: h.object.GetName(), Namespace: h.object.GetNamespace(), Subnet: home, NodeName: nodeName,
+			PodName: h.object.GetName(), Namespace: h.object.GetNamespace(), Subnet: home, NodeName: nodeName, PodType: typeOf(h.object),
 		},
 	}
 	describe(&ip.Spec, lease)

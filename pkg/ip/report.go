@@ -32,8 +32,8 @@ func (f *feature) write(ctx context.Context, in Object) error {
 		return nil
 	case in.Have == nil:
 		return ignoreExists(f.client.Create(ctx, in.Want))
-	case in.Want == nil && !isRecord(in.Have):
-		return nil // a user's: it keeps the address while the port is away
+	case in.Want == nil && (in.Retained || !isRecord(in.Have)):
+		return nil // it keeps the address while the port is away
 	case in.Want == nil:
 		return client.IgnoreNotFound(f.client.Delete(ctx, in.Have))
 	default:

@@ -73,6 +73,9 @@ func (s *seed) run(ctx context.Context) error {
 			s.recordObject(subnets, h, object)
 		}
 	}
+	if err := s.recordRetained(ctx, subnets, holders); err != nil {
+		return err
+	}
 	if err := s.recordReservations(ctx, subnets); err != nil {
 		return err
 	}

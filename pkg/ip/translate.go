@@ -23,6 +23,8 @@ type Object struct {
 	Port port.Key
 	// Have is nil when there is none, and Want when there should be none.
 	Have, Want *v1.IP
+	// Retained says that the addresses are those of the next pod of the name when the port has gone, and that Have stays.
+	Retained bool
 }
 
 // Input is one IP object that reserves addresses.

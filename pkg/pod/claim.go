@@ -55,7 +55,9 @@ func (f *feature) done(key types.NamespacedName, in *Input, out reconcile.Outcom
 // since: its interface has these addresses, and moving the port would cut it off.
 func (f *feature) lease(ctx context.Context, in *Input) error {
 	owner := PortKey(in.Key)
-	f.Pools.Claim(owner)
+	if err := f.claimKept(ctx, in); err != nil {
+		return err
+	}
 	home, lease := f.Pools.Held(owner)
 	if lease.IsZero() {
 		return f.find(ctx, in)
@@ -87,6 +89,28 @@ func (f *feature) lease(ctx context.Context, in *Input) error {
 		f.Pools.Tell(owner, in.Told)
 	}
 	return err
+}
+
+// claimKept takes what is kept for the pod. What an earlier pod of its StatefulSet had is free when the pod is to be in another
+// Subnet now, or asks for something else.
+func (f *feature) claimKept(ctx context.Context, in *Input) error {
+	owner := PortKey(in.Key)
+	if keeper, kept := f.Pools.Keeper(owner); kept && keeper.Owner.Feature == pool.Retention {
+		home, lease := f.Pools.Held(keeper)
+		inherits := lease.IsZero()
+		if !inherits {
+			var err error
+			if inherits, err = f.inherits(ctx, in.Pod, home, lease); err != nil {
+				return err
+			}
+		}
+		if !inherits {
+			f.Pools.Unkeep(keeper)
+			return nil
+		}
+	}
+	f.Pools.Claim(owner)
+	return nil
 }
 
 // home reads the subnet of a lease. While its spec is not in force, only its name is known.

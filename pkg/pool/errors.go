@@ -24,7 +24,10 @@ func (e *InUseError) Error() string {
 	if e.Owner.Owner.Feature == Reservation {
 		return fmt.Sprintf("%s is reserved by IP %s", e.Subject, e.Owner.Owner.Key)
 	}
-	return fmt.Sprintf("%s is in use by %s", e.Subject, e.Owner)
+	if e.Owner.Owner.Feature == Retention {
+		return fmt.Sprintf("%s is kept for pod %s of a StatefulSet", e.Subject, e.Owner.Owner.Key)
+	}
+	return ipam.InUse(e.Subject, e.Owner.String(), e.Mask)
 }
 
 // inUse makes an InUseError of a conflict, and leaves other errors alone.

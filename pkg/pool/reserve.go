@@ -5,6 +5,10 @@ import "github.com/woven-cni/woven/pkg/port"
 // Reservation is the Owner.Feature of those who keep addresses for an owner while it does not have them.
 const Reservation = "reservation"
 
+// Retention is that of those who keep the addresses of an owner that comes again under its name, a StatefulSet's pod. Unlike a
+// reservation, what is retained is only for an owner that asks for nothing else.
+const Retention = "retention"
+
 // reservations are who keeps the addresses of whom. Pools.mu protects them.
 type reservations struct {
 	byOwner map[port.Key]port.Key // owner -> its reservation
@@ -32,11 +36,21 @@ func (p *Pools) Keep(reservation, owner port.Key) {
 func (p *Pools) Unkeep(reservation port.Key) {
 	p.mu.Lock()
 	if owner, kept := p.reserved.owners[reservation]; kept {
-		delete(p.reserved.byOwner, owner)
 		delete(p.reserved.owners, reservation)
+		if p.reserved.byOwner[owner] == reservation { // and no other that has taken its place
+			delete(p.reserved.byOwner, owner)
+		}
 	}
 	p.mu.Unlock()
 	p.Release(reservation)
+}
+
+// Keeper is the reservation for an owner.
+func (p *Pools) Keeper(owner port.Key) (reservation port.Key, kept bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	reservation, kept = p.reserved.byOwner[owner]
+	return reservation, kept
 }
 
 // Kept says whether there is a reservation for an owner.

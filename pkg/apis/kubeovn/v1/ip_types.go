@@ -31,6 +31,9 @@ type IPList struct {
 	Items []IP `json:"items"`
 }
 
+// PodTypeStatefulSet is the podType of an IP whose addresses are those of the next pod of the name, too.
+const PodTypeStatefulSet = "StatefulSet"
+
 // IPSpec is who has which addresses.
 type IPSpec struct {
 	// Pod or node that has the addresses.
