@@ -71,3 +71,6 @@ func macFor(a Addrs, try uint32) MAC {
 	sum ^= sum >> 40 // FNV-1a mixes the last bytes into the high bits least
 	return MAC{0x0a, byte(sum >> 32), byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}
 }
+
+// UsualMAC is the MAC that addresses come with unless somebody asks for another one.
+func UsualMAC(a Addrs) MAC { return macFor(a, 0) }

@@ -10,6 +10,7 @@ import (
 	"go4.org/netipx"
 
 	"github.com/woven-cni/woven/pkg/cni/sandbox"
+	"github.com/woven-cni/woven/pkg/ipam"
 )
 
 // add attaches a sandbox.
@@ -61,6 +62,7 @@ func (s *Server) add(ctx context.Context, c *call) (_ types.Result, err error) {
 		return nil, err
 	}
 	watch.lap(phaseInstalled)
+	s.announce(spec)
 	if err := context.Cause(ctx); err != nil { // nobody would hear the answer
 		return nil, fmt.Errorf("attaching the pod: %w", err)
 	}
@@ -72,6 +74,31 @@ func (s *Server) add(ctx context.Context, c *call) (_ types.Result, err error) {
 	s.Log.Info("attached", "pod", pod.Namespace+"/"+pod.Name, "container", c.ContainerID,
 		"addresses", fmt.Sprint(pod.Network.Addresses), "interface", c.HostName())
 	return result, nil
+}
+
+// announce tells the neighbours of a pod which MAC its addresses have, now that the port is up: they may know the addresses with
+// the MAC of a pod before. A MAC that follows from the address says nothing new; to tell it would cost every pod of the Subnet a
+// packet for each pod that starts, since OVN floods it. Neighbours that hear nothing ask again after half a minute.
+func (s *Server) announce(spec sandbox.Spec) {
+	var addrs ipam.Addrs
+	for _, a := range spec.Addresses {
+		if a.Addr().Is4() {
+			addrs.V4 = a.Addr()
+		} else {
+			addrs.V6 = a.Addr()
+		}
+	}
+	if spec.MAC.String() == ipam.UsualMAC(addrs).String() {
+		return
+	}
+	ns, err := sandbox.Open(spec.Record.NetNS)
+	if err == nil {
+		err = ns.Announce(spec)
+		ns.Close()
+	}
+	if err != nil {
+		s.Log.Error(err, "Neighbours are not told of a pod's MAC", "container", spec.Record.ContainerID, "mac", spec.MAC.String())
+	}
 }
 
 func (s *Server) spec(c *call, pod *Pod) sandbox.Spec {
