@@ -6,18 +6,26 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 )
 
 // TestEditsLeavePodsConnected is the table of edits that do come into force, beside the refused ones of
-// TestSpoiltSubnetStaysInForce: edits of a Vpc and of the Subnet that its pods are in, and deletions of both, seen while
+// TestSpoiltSubnetStaysInForce and those of a pod's own annotations in TestEditedAnnotationsMoveNobody: edits of a Vpc and of the
+// Subnet that its pods are in, of their labels, their Namespace, their node and their Service, and deletions of each, seen while
 // running and after a restart. Whoever has an address keeps it, with its switch, its router and its policies.
 func TestEditsLeavePodsConnected(t *testing.T) {
 	t.Parallel()
 	type objects struct {
-		vpc    *v1.Vpc
-		subnet *v1.Subnet
+		vpc     *v1.Vpc
+		subnet  *v1.Subnet
+		node    *corev1.Node
+		service *corev1.Service
+		first   *corev1.Pod
+	}
+	ofService := func(change func(*corev1.Service)) func(*world, objects) {
+		return func(w *world, o objects) { edit(w, o.service, change) }
 	}
 	ofVpc := func(change func(*v1.VpcSpec)) func(*world, objects) {
 		return func(w *world, o objects) { edit(w, o.vpc, func(v *v1.Vpc) { change(&v.Spec) }) }
@@ -39,6 +47,50 @@ func TestEditsLeavePodsConnected(t *testing.T) {
 		"it is empty":                       ofVpc(func(v *v1.VpcSpec) { *v = v1.VpcSpec{} }),
 		"it is deleted too":                 func(w *world, o objects) { w.remove(o.vpc) },
 		"both are deleted":                  func(w *world, o objects) { w.remove(o.vpc); w.remove(o.subnet) },
+		"its range shrinks and grows": func(w *world, o objects) {
+			ofSubnet(func(s *v1.SubnetSpec) { s.CIDRBlock = "10.30.0.0/29" })(w, o)
+			ofSubnet(func(s *v1.SubnetSpec) { s.CIDRBlock = "10.30.0.0/20" })(w, o)
+		},
+		"another Subnet takes the namespace": func(w *world, _ objects) {
+			w.create(newSubnet("rival", "10.31.0.0/24", "shop"))
+		},
+		"a pod has other labels": func(w *world, o objects) {
+			edit(w, o.first, func(p *corev1.Pod) { p.Labels["tier"] = "back" })
+		},
+		"a pod asks for what is not there": func(w *world, o objects) {
+			edit(w, o.first, func(p *corev1.Pod) { p.Annotations[v1.AnnotationSecurityGroups] = "all" })
+		},
+		"its range is spoilt on a pod": func(w *world, o objects) {
+			edit(w, o.first, func(p *corev1.Pod) { p.Annotations[v1.AnnotationCIDR] = "10.99.0.0/16" })
+		},
+		"the Namespace has other labels": func(w *world, _ objects) {
+			edit(w, shop(), func(ns *corev1.Namespace) { ns.Labels = map[string]string{"team": "red"} })
+		},
+		"the Namespace names another Subnet": func(w *world, _ objects) {
+			edit(w, shop(), func(ns *corev1.Namespace) {
+				ns.Annotations = map[string]string{v1.AnnotationLogicalSwitch: "ovn-default", v1.AnnotationCIDR: "10.16.0.0/16"}
+			})
+		},
+		"the node has other addresses": func(w *world, o objects) {
+			edit(w, o.node, func(n *corev1.Node) { n.Labels = map[string]string{corev1.LabelTopologyZone: "b"} })
+			n := now(w, o.node)
+			n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.30.0.2"}}
+			if err := w.WithWatch.Status().Update(w.t.Context(), n); err != nil {
+				w.t.Fatal(err)
+			}
+		},
+		"the node's own answer is spoilt": func(w *world, o objects) {
+			edit(w, o.node, func(n *corev1.Node) {
+				n.Annotations = map[string]string{v1.AnnotationAllocated: "true", v1.AnnotationIPAddress: "10.30.0.2", v1.AnnotationLogicalSwitch: "web"}
+			})
+		},
+		"the node is deleted":         func(w *world, o objects) { w.remove(o.node) },
+		"the Service names the Vpc":   ofService(func(s *corev1.Service) { s.Annotations = map[string]string{v1.AnnotationVpc: "tenant"} }),
+		"the Service takes a pod's":   ofService(func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"10.30.0.2"} }),
+		"the Service names no Vpc":    ofService(func(s *corev1.Service) { s.Annotations = map[string]string{v1.AnnotationVpc: "nowhere"} }),
+		"the Service is deleted":      func(w *world, o objects) { w.remove(o.service) },
+		"the IP objects are deleted":  func(w *world, _ objects) { deleteAll(w, &v1.IP{}) },
+		"all its policies come again": func(w *world, _ objects) { w.create(newPolicy("before", map[string]string{"app": "web"})) },
 	} {
 		for when, away := range map[string]bool{"and restarted": false, "while away": true} {
 			t.Run(name+" "+when, func(t *testing.T) {
@@ -51,9 +103,12 @@ func TestEditsLeavePodsConnected(t *testing.T) {
 					subnet: newSubnet("web", "10.30.0.0/24"),
 				}
 				o.subnet.Spec.Vpc = "tenant"
-				w.create(o.vpc, o.subnet)
+				service, endpoints := newService()
+				o.service, o.node = service, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+				w.create(o.vpc, o.subnet, o.node, o.service, endpoints)
 				w.ready("web")
 				first, second := aged("m-0", time.Hour), aged("m-1", time.Minute)
+				o.first = first
 				w.addressed(first, second)
 				has := map[*corev1.Pod]string{first: "10.30.0.2", second: "10.30.0.3"}
 				if away {
@@ -69,5 +124,13 @@ func TestEditsLeavePodsConnected(t *testing.T) {
 				w.connected("tenant", has)
 			})
 		}
+	}
+}
+
+// deleteAll deletes all objects of a kind.
+func deleteAll(w *world, kind client.Object) {
+	w.t.Helper()
+	if err := w.DeleteAllOf(w.t.Context(), kind); err != nil {
+		w.t.Fatal(err)
 	}
 }
