@@ -16,13 +16,9 @@ func newMasks[O comparable]() masks[O] {
 	return masks[O]{byOwner: map[O]netip.Prefix{}, owners: map[netip.Prefix]int{}}
 }
 
-// set makes a prefix that of an owner's interface; the zero Prefix is no interface. It returns the one before.
-func (m masks[O]) set(owner O, mask netip.Prefix) (before netip.Prefix) {
-	before = m.byOwner[owner]
-	if before == mask {
-		return before
-	}
-	if before.IsValid() {
+// set makes a prefix that of an owner's interface; the zero Prefix is no interface.
+func (m masks[O]) set(owner O, mask netip.Prefix) {
+	if before := m.byOwner[owner]; before.IsValid() {
 		if m.owners[before]--; m.owners[before] == 0 {
 			delete(m.owners, before)
 		}
@@ -32,7 +28,6 @@ func (m masks[O]) set(owner O, mask netip.Prefix) (before netip.Prefix) {
 		m.byOwner[owner] = mask
 		m.owners[mask]++
 	}
-	return before
 }
 
 // any is one of the owners whose interface has a prefix. It looks through all, to tell why an address cannot be had.
@@ -80,9 +75,13 @@ func (f *family[O]) concerns(mask netip.Prefix) bool {
 
 // tell notes the prefix of an owner's interface, and returns the addresses that are not held back any more.
 func (f *family[O]) tell(owner O, mask netip.Prefix) (freed []netip.Addr) {
+	before := f.masks.byOwner[owner]
+	if before == mask {
+		return nil // as at nearly every look at a pod
+	}
 	held := f.heldBack()
-	before := f.masks.set(owner, mask)
-	if before == mask || !f.concerns(before) && !f.concerns(mask) {
+	f.masks.set(owner, mask)
+	if !f.concerns(before) && !f.concerns(mask) {
 		return nil
 	}
 	f.sort()
