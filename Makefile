@@ -8,8 +8,8 @@ TOOL    := go tool -modfile=tools/go.mod
 # Tests that need OVN's own programs find those of the images here: OVN=26.03, or OVN=25.03.
 OVN_BIN := $(CURDIR)/.sandbox/ovn/bin
 
-# These share memory between workers of the controller.
-RACY := ./pkg/group ./pkg/pool ./pkg/reconcile ./pkg/ovs/...
+# Packages whose memory several goroutines share: workers of the controller, calls and watches of the daemon.
+RACY := ./pkg/group ./pkg/pool ./pkg/reconcile ./pkg/ovs/... ./pkg/host/... ./pkg/cni/... ./cmd/daemon ./cmd/controller
 
 # How many inputs each fuzz target gets. A time is possible too (FUZZTIME=1h), but Go before 1.27 may then end with "context deadline
 # exceeded" and no finding (go.dev/issue/75804).
@@ -51,8 +51,8 @@ unit: deps ## unit tests, goldens, tests in network namespaces and on real OVSDB
 	PATH=$(OVN_BIN):$$PATH go test -timeout=20m -parallel=4 ./...
 	go vet -tags oracle,e2e ./...
 	go -C test/e2e/cluster test ./internal/...
-race: deps ## the packages whose memory many workers share, under the race detector
-	PATH=$(OVN_BIN):$$PATH CGO_ENABLED=1 go test -race $(RACY)
+race: deps ## the packages whose memory several goroutines share, under the race detector
+	PATH=$(OVN_BIN):$$PATH CGO_ENABLED=1 go test -race -timeout=20m -parallel=4 $(RACY)
 # go test takes one target at a time, and the first run compiles all dependencies anew, to count coverage in them. FuzzConverge
 # is left out: each input has a database of its own.
 fuzz: ## look for inputs that fail: FUZZTIME=5000x; what is found is kept in testdata, and fails `make unit` from then on
