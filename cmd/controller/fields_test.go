@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ippool"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/reconcile/reconciletest"
@@ -23,6 +24,7 @@ import (
 
 // values are what fields are set to that cannot have just any text.
 var values = map[string]any{
+	"subnet": "x", "ips": []string{"10.30.0.7"},
 	"vpc": "tenant", "protocol": "IPv6", "cidrBlock": "10.31.0.0/24", "gateway": "10.30.0.9", "excludeIps": []string{"10.30.0.7"},
 	"gatewayType": v1.GatewayCentralized, "enableLb": ptr.To(false), "namespaces": []string{"shop"},
 	"namespaceSelectors": []metav1.LabelSelector{{MatchLabels: map[string]string{"app": "shop"}}},
@@ -85,6 +87,33 @@ func ofVpc(t *testing.T, spec any) (reconcile.Problems, string) {
 	return problems, text(t, want.Rows, bound(t, obj))
 }
 
+func ofIPPool(t *testing.T, spec any) (reconcile.Problems, string) {
+	t.Helper()
+	c := reconciletest.NewCluster(t)
+	env := c.Env(t, reconciletest.Page{})
+	f := ippool.New(env)
+	obj := &v1.IPPool{ObjectMeta: metav1.ObjectMeta{Name: "front"}, Spec: *spec.(*v1.IPPoolSpec)}
+	accepted := []v1.Condition{{Type: v1.ConditionValidated, Status: metav1.ConditionTrue}}
+	c.Load(obj, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
+		&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: v1.SubnetSpec{CIDRBlock: "10.30.0.0/24"}, Status: v1.SubnetStatus{Conditions: accepted}},
+		&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Spec: v1.SubnetSpec{CIDRBlock: "10.31.0.0/24"}, Status: v1.SubnetStatus{Conditions: accepted}})
+	key := client.ObjectKeyFromObject(obj)
+	in, err := f.Gather(t.Context(), c, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Claim(t.Context(), key, &in); err != nil {
+		t.Fatal(err)
+	}
+	want, problems := f.Translate(in)
+	pools, finder := pool.PoolsOf(env), ippool.FinderOf(env)
+	bound, err := finder.Bound(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return problems, text(t, want.Rows, pools.IPPool("front"), bound)
+}
+
 // bound are the Subnets of the pods of two namespaces.
 func bound(t *testing.T, obj client.Object) string {
 	t.Helper()
@@ -127,6 +156,7 @@ func TestNoFieldIsIgnoredInSilence(t *testing.T) {
 	}{
 		{func() any { return &v1.SubnetSpec{CIDRBlock: "10.30.0.0/24"} }, ofSubnet},
 		{func() any { return &v1.VpcSpec{} }, ofVpc},
+		{func() any { return &v1.IPPoolSpec{Subnet: "web", IPs: []string{"10.30.0.9", "10.31.0.9"}} }, ofIPPool},
 	} {
 		_, before := kind.of(t, kind.spec())
 		of := reflect.TypeOf(kind.spec()).Elem()

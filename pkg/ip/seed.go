@@ -164,14 +164,14 @@ func (s *seed) recordRows(subnets map[string]subnet.Subnet, h holder) {
 			continue
 		}
 		s.pools.Bind(p.Key(), p.UID)
-		s.pools.Tell(p.Key(), told(h, p.Key(), home, p.Lease))
+		s.pools.Tell(p.Key(), s.told(h, p.Key(), home, p.Lease))
 	}
 }
 
 // told are the CIDRs that the interface of a port has, as far as they are known: those of nodes follow their subnet.
-func told(h holder, p port.Key, home subnet.Subnet, lease ipam.Lease) ipam.Prefixes {
+func (s *seed) told(h holder, p port.Key, home subnet.Subnet, lease ipam.Lease) ipam.Prefixes {
 	if of, isPod := h.object.(*corev1.Pod); isPod && p == port.First(h.owner) {
-		return pod.Told(of, home, lease)
+		return pod.Told(s.pools, of, home, lease)
 	}
 	return ipam.Prefixes{}
 }
@@ -234,7 +234,7 @@ func (s *seed) recordObject(subnets map[string]subnet.Subnet, h holder, object *
 		return // it says nothing that could be used
 	}
 	p, isPod := h.object.(*corev1.Pod)
-	if isPod && !pod.Answered(p) && (key.Interface != "" || pod.Contradicts(p, spec.Subnet, lease)) {
+	if isPod && !pod.Answered(p) && (key.Interface != "" || pod.Contradicts(s.pools, p, spec.Subnet, lease)) {
 		return // it was an earlier pod's of the name; this one asks for something else
 	}
 	if err := s.allocate(subnets, h, key, spec.Subnet, lease); err != nil {
@@ -306,7 +306,7 @@ func (s *seed) allocate(subnets map[string]subnet.Subnet, h holder, key port.Key
 		return nil
 	}
 	request := exactly(key, lease)
-	request.Told = told(h, key, from, lease)
+	request.Told = s.told(h, key, from, lease)
 	if _, err := s.pools.Allocate(from.Pool(), request); err != nil {
 		return fmt.Errorf("subnet %s: %w", home, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
+	"github.com/woven-cni/woven/pkg/ippool"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/subnet"
@@ -20,7 +21,7 @@ const FeatureName = "namespace"
 // New is the Namespace feature.
 func New(env *reconcile.Env) reconcile.Feature[Input] {
 	f := &feature{
-		chooser: pool.ChooserOf(env), subnets: subnet.FinderOf(env),
+		chooser: pool.ChooserOf(env), subnets: subnet.FinderOf(env), ipPools: ippool.FinderOf(env),
 		unheeded: reconcile.Unheeded{Events: env.Events, Heeded: heeded},
 	}
 	return reconcile.Feature[Input]{
@@ -29,6 +30,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		When: predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{}),
 		Watches: []reconcile.Watch{
 			{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}},
+			{Kind: &v1.IPPool{}, Map: whenIPPool, When: []predicate.Predicate{ippool.FitsOtherwise}},
 			{Kind: &v1.Vpc{}, Map: whenVpc, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
 		},
 		Gather:    f.gather,
@@ -41,6 +43,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 type feature struct {
 	chooser *pool.Chooser
 	subnets subnet.Finder
+	ipPools ippool.Finder
 	// unheeded tells which annotations of Kube-OVN are not in force.
 	unheeded reconcile.Unheeded
 }
@@ -54,6 +57,11 @@ func (f *feature) whenSubnet(ctx context.Context, obj client.Object) []ctrl.Requ
 // whenVpc are the namespaces of a Vpc: its default Subnet may be theirs.
 func whenVpc(_ context.Context, obj client.Object) []ctrl.Request {
 	return requests(obj.(*v1.Vpc).Spec.Namespaces)
+}
+
+// whenIPPool are the namespaces that an IPPool is bound to.
+func whenIPPool(_ context.Context, obj client.Object) []ctrl.Request {
+	return requests(obj.(*v1.IPPool).Spec.Namespaces)
 }
 
 func requests(names []string) []ctrl.Request {

@@ -28,5 +28,6 @@ func (f *feature) gather(ctx context.Context, r client.Reader, key types.Namespa
 			return Input{}, &reconcile.Wait{For: "the first look at subnet " + u.Name}
 		}
 	}
-	return Input{Namespace: &ns, Subnets: chosen}, nil
+	pools, err := f.ipPools.Bound(ctx, ns.Name)
+	return Input{Namespace: &ns, Subnets: chosen, IPPools: pools}, err //nolint:wrapcheck // it says what could not be read
 }

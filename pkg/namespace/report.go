@@ -13,7 +13,9 @@ import (
 )
 
 // heeded are Kube-OVN's annotations of Namespaces that need no answer: the feature writes them.
-var heeded = spec.Heeded{v1.AnnotationLogicalSwitch: nil, v1.AnnotationCIDR: nil, v1.AnnotationExcludeIPs: nil}
+var heeded = spec.Heeded{
+	v1.AnnotationLogicalSwitch: nil, v1.AnnotationCIDR: nil, v1.AnnotationExcludeIPs: nil, v1.AnnotationIPPool: nil,
+}
 
 // report tells which annotations are not in force: a Namespace has no condition of ours.
 func (f *feature) report(_ context.Context, key types.NamespacedName, in Input, out reconcile.Outcome) error {
@@ -59,5 +61,6 @@ func (in Input) annotations() map[string]string {
 		v1.AnnotationLogicalSwitch: strings.Join(names, ","),
 		v1.AnnotationCIDR:          strings.Join(cidrs, ";"),
 		v1.AnnotationExcludeIPs:    strings.Join(excluded, ";"),
+		v1.AnnotationIPPool:        strings.Join(in.IPPools, ","),
 	}
 }

@@ -12,6 +12,8 @@ import (
 type Input struct {
 	Namespace *corev1.Namespace // nil: there is none
 	Subnets   []subnet.Subnet
+	// IPPools are the names of those that it is to have its address of, if there are any.
+	IPPools []string
 }
 
 // Translate wants no rows: what concerns a namespace's pods is on their ports.

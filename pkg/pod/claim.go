@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/ipam"
@@ -85,7 +84,7 @@ func (f *feature) lease(ctx context.Context, in *Input) error {
 		in.Subnet, in.Untold, err = f.home(ctx, home)
 	}
 	if !in.Untold {
-		in.Told = told(in.Pod, in.Subnet, lease)
+		in.Told = told(f.Pools, in.Pod, in.Subnet, lease)
 		f.Pools.Tell(owner, in.Told)
 	}
 	return err
@@ -126,18 +125,25 @@ func (f *feature) home(ctx context.Context, name string) (s subnet.Subnet, unkno
 // nothing else.
 func (f *feature) inherits(ctx context.Context, pod *corev1.Pod, home string, lease ipam.Lease) (bool, error) {
 	asked, err := parseRequest(pod)
-	if err != nil || Contradicts(pod, home, lease) ||
+	if err != nil || Contradicts(f.Pools, pod, home, lease) ||
 		asked.Family == ipam.OnlyV4 && lease.V6.IsValid() || asked.Family == ipam.OnlyV6 && lease.V4.IsValid() {
 		return false, nil //nolint:nilerr // the refusal is told when the earlier pod's row has gone
 	}
-	names := pool.Named(pod)
-	if len(names) == 0 {
-		if names, err = f.Chooser.Bound(ctx, pod.Namespace); err != nil {
-			return false, err //nolint:wrapcheck // it says what could not be read
-		}
+	found, err := f.seek(ctx, pod, asked)
+	if err != nil {
+		return false, err
 	}
-	candidates, _, err := f.Subnets.Fit(ctx, names...)
-	return slices.ContainsFunc(candidates, func(s subnet.Subnet) bool { return s.Name == home }), err
+	in := f.Pools.IPPoolsOf(home, lease.Addrs)
+	return slices.ContainsFunc(found.places, func(p place) bool {
+		switch {
+		case p.subnet.Name != home:
+			return false
+		case len(p.pools) > 0:
+			return slices.ContainsFunc(p.pools, func(name string) bool { return slices.Contains(in, name) })
+		default:
+			return len(in) == 0 || !asked.Addrs.IsZero() || len(asked.wish.choices) > 0
+		}
+	}), nil
 }
 
 // find gets addresses for a pod that has none. What it asks for has bounds, and others' addresses are others'. Annotations
@@ -152,37 +158,30 @@ func (f *feature) find(ctx context.Context, in *Input) error {
 			return nil //nolint:nilerr // the pod's author is told, and nothing is to be tried again
 		}
 	}
-	candidates, unfit, err := f.seek(ctx, in.Pod)
+	found, err := f.seek(ctx, in.Pod, asked)
 	if err != nil {
 		return err
 	}
-	for _, u := range unfit {
-		in.refuse("", v1.ReasonInvalid, "subnet %s %s", u.Name, u.Why)
+	for _, u := range found.unfit {
+		in.refuse("", v1.ReasonInvalid, "%s %s", u.what, u.why)
 	}
-	f.allocate(in, candidates, asked)
+	if err := f.allocate(ctx, in, found.places, asked); err != nil {
+		return err
+	}
 	if in.Lease.IsZero() && answered {
-		f.allocate(in, candidates, pool.Request{Owner: asked.Owner, Family: asked.Family})
-	}
-	f.Pools.Bind(asked.Owner, string(in.Pod.UID))
-	if i := slices.IndexFunc(unfit, func(u subnet.Unfit) bool { return u.Unjudged }); i >= 0 && in.Lease.IsZero() {
-		return &reconcile.Wait{For: "the first look at subnet " + unfit[i].Name}
-	}
-	return nil
-}
-
-// seek are the subnets that a pod may be in. The pod waits for what is read here before it is read, until it has addresses.
-func (f *feature) seek(ctx context.Context, pod *corev1.Pod) (candidates []subnet.Subnet, unfit []subnet.Unfit, err error) {
-	owner, names := PortKey(client.ObjectKeyFromObject(pod)), pool.Named(pod)
-	var causes []pool.Cause
-	if len(names) == 0 {
-		causes = append(causes, pool.Namespace(pod.Namespace))
-		f.Pools.WaitFor(owner, causes...)
-		if names, err = f.Chooser.Bound(ctx, pod.Namespace); err != nil {
-			return nil, nil, err //nolint:wrapcheck // it says what could not be read
+		asked.Addrs, asked.MAC = ipam.Addrs{}, ipam.MAC{}
+		if found, err = f.seek(ctx, in.Pod, asked); err == nil {
+			err = f.allocate(ctx, in, found.places, asked)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	f.Pools.WaitOnly(owner, append(causes, pool.Subnets(names...)...)...)
-	return f.Subnets.Fit(ctx, names...) //nolint:wrapcheck // it says what could not be read
+	f.Pools.Bind(asked.Owner, string(in.Pod.UID))
+	if i := slices.IndexFunc(found.unfit, func(u unfit) bool { return u.unjudged }); i >= 0 && in.Lease.IsZero() {
+		return &reconcile.Wait{For: "the first look at " + found.unfit[i].what}
+	}
+	return nil
 }
 
 // place finds the groups that the pod's port is in from its first moment on.
@@ -195,21 +194,46 @@ func (f *feature) place(in *Input) error {
 	return nil
 }
 
-// allocate takes addresses from the first candidate that has any.
-func (f *feature) allocate(in *Input, candidates []subnet.Subnet, request pool.Request) {
-	for _, s := range candidates {
-		request.Told = s.CIDRs
-		lease, err := f.Pools.Allocate(s.Pool(), request)
-		if err == nil {
-			in.Subnet, in.Lease, in.Told = s, lease, s.CIDRs
-			return
+// allocate takes addresses from the first place that has any.
+func (f *feature) allocate(ctx context.Context, in *Input, places []place, asked request) error {
+	for _, p := range places {
+		var wrong []string
+		for _, r := range asked.of(p) {
+			r.Told = p.subnet.CIDRs
+			lease, refused, err := f.take(ctx, in.Key.Namespace, p.subnet, r)
+			switch {
+			case err != nil:
+				return err
+			case refused == nil:
+				in.Subnet, in.Lease, in.Told = p.subnet, lease, p.subnet.CIDRs
+				return nil
+			case errors.Is(refused, ipam.ErrFull):
+				in.refuse("", v1.ReasonNoFreeAddress, "%s is full; the pod starts as soon as an address is free", p)
+			default:
+				wrong = append(wrong, refused.Error())
+			}
 		}
-		if errors.Is(err, ipam.ErrFull) {
-			in.refuse("", v1.ReasonNoFreeAddress, "subnet %s (%s) is full; the pod starts as soon as an address is free", s.Name, s.CIDRs)
-			continue
+		if len(wrong) > 0 {
+			in.refuse("metadata.annotations", v1.ReasonInvalid, "%s: %s", p, reconcile.Few(wrong))
 		}
-		in.refuse("metadata.annotations", v1.ReasonInvalid, "subnet %s (%s): %s", s.Name, s.CIDRs, err)
 	}
+	return nil
+}
+
+// take takes addresses of a subnet, unless they are those of an IPPool which the namespace may not have.
+func (f *feature) take(ctx context.Context, namespace string, s subnet.Subnet, r pool.Request) (lease ipam.Lease, refused, err error) {
+	for _, name := range f.Pools.IPPoolsOf(s.Name, r.Addrs) {
+		f.Pools.WaitFor(r.Owner, pool.IPPool(name))
+		why, err := f.IPPools.Barred(ctx, namespace, name)
+		if err != nil {
+			return lease, nil, err //nolint:wrapcheck // it says what could not be read
+		}
+		if why != "" {
+			return lease, &ipam.UnfitError{Subject: r.Addrs.String(), Why: why}, nil
+		}
+	}
+	lease, refused = f.Pools.Allocate(s.Pool(), r)
+	return lease, refused, nil
 }
 
 // refuse notes why the pod does not get what it asks for. It is advice, since the pod has no row that could stay as it is:

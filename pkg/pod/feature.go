@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/group"
+	"github.com/woven-cni/woven/pkg/ippool"
 	"github.com/woven-cni/woven/pkg/ovs/engine"
 	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
@@ -32,6 +33,8 @@ type parts struct {
 	Chooser *pool.Chooser
 	Subnets subnet.Finder
 	Pools   *pool.Pools
+	// IPPools reads the parts of subnets that are set aside.
+	IPPools ippool.Finder
 	// Groups tells which port groups a pod is in.
 	Groups *group.Registry
 	// Events tells users why a pod has no address.
@@ -44,7 +47,8 @@ type parts struct {
 func New(env *reconcile.Env) reconcile.Feature[Input] {
 	f := &feature{parts: parts{
 		Client: env.Client, Chooser: pool.ChooserOf(env), Subnets: subnet.FinderOf(env), Pools: pool.PoolsOf(env),
-		Groups: group.RegistryOf(env), Events: env.Events, DB: env.DB,
+		IPPools: ippool.FinderOf(env),
+		Groups:  group.RegistryOf(env), Events: env.Events, DB: env.DB,
 	}, unheeded: reconcile.Unheeded{Events: env.Events, Heeded: heeded}}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
@@ -52,6 +56,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 		When: relevant,
 		Watches: []reconcile.Watch{
 			{Kind: &v1.Subnet{}, Map: f.whenSubnet, When: []predicate.Predicate{subnet.FitsOtherwise}},
+			{Kind: &v1.IPPool{}, Map: f.whenIPPool, When: []predicate.Predicate{ippool.FitsOtherwise}},
 			{Kind: &v1.Vpc{}, Map: f.whenVpc, When: []predicate.Predicate{predicate.GenerationChangedPredicate{}}},
 			{Kind: &corev1.Namespace{}, Map: f.whenNamespace, When: []predicate.Predicate{labelsChanged}},
 		},
@@ -87,6 +92,11 @@ func (f *feature) whenSubnet(ctx context.Context, obj client.Object) []ctrl.Requ
 // whenVpc are the pods that wait in the namespaces of a Vpc: its default Subnet may be theirs.
 func (f *feature) whenVpc(_ context.Context, obj client.Object) []ctrl.Request {
 	return f.waiting(pool.Namespaces(obj.(*v1.Vpc).Spec.Namespaces...)...)
+}
+
+// whenIPPool are the pods that wait for an IPPool, or in its namespaces: it may be theirs.
+func (f *feature) whenIPPool(_ context.Context, obj client.Object) []ctrl.Request {
+	return f.waiting(append(pool.Namespaces(obj.(*v1.IPPool).Spec.Namespaces...), pool.IPPool(obj.GetName()))...)
 }
 
 func (f *feature) waiting(causes ...pool.Cause) []ctrl.Request {

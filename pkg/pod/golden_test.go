@@ -19,6 +19,7 @@ func TestPages(t *testing.T) {
 	reconciletest.Golden(t, func(t *testing.T, c *reconciletest.Cluster, page reconciletest.Page) reconcile.Feature[pod.Input] {
 		page.Judge()
 		env := c.Env(t, page)
+		setAside(t, pool.PoolsOf(env), page)
 		if page.Option("held", "") != "" {
 			hold(t, pool.PoolsOf(env), page)
 		}
@@ -28,6 +29,30 @@ func TestPages(t *testing.T) {
 		}
 		return pod.New(env)
 	})
+}
+
+// setAside puts the IPPools of a page in force.
+func setAside(t *testing.T, pools *pool.Pools, page reconciletest.Page) {
+	t.Helper()
+	subnets := map[string]subnet.Subnet{}
+	for _, obj := range page.Objects {
+		if s, is := obj.(*v1.Subnet); is {
+			subnets[s.Name], _ = subnet.Read(s, "ovn-cluster")
+		}
+	}
+	for _, obj := range page.Objects {
+		p, is := obj.(*v1.IPPool)
+		if !is {
+			continue
+		}
+		ranges, err := ipam.ParsePart(p.Spec.IPs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rivals := pools.SetIPPool(subnets[p.Spec.Subnet].Pool(), p.Name, ranges); len(rivals) > 0 {
+			t.Fatal(rivals)
+		}
+	}
 }
 
 func hold(t *testing.T, pools *pool.Pools, page reconciletest.Page) {

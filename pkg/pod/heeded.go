@@ -10,7 +10,7 @@ import (
 var heeded = spec.Heeded{
 	// acted on, here or by the pod's node
 	v1.AnnotationIPAddress: nil, v1.AnnotationMACAddress: nil, v1.AnnotationIPFamily: nil, v1.AnnotationLogicalSwitch: nil,
-	v1.AnnotationRoutes: nil,
+	v1.AnnotationIPPool: nil, v1.AnnotationRoutes: nil,
 	// the answer
 	v1.AnnotationAllocated: nil, v1.AnnotationAllocatedUID: nil, v1.AnnotationRouted: nil, v1.AnnotationCIDR: nil,
 	v1.AnnotationGateway: nil, v1.AnnotationLogicalRouter: nil,

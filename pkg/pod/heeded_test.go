@@ -17,7 +17,7 @@ func TestEachAnnotationIsActedOnOrAnswered(t *testing.T) {
 		"port_security=true": acted, "port_security=false": answered, "pod_nic_type=veth-pair": acted, "pod_nic_type=dpdk-port": answered,
 		"default_route=true": acted, "default_route=false": answered, "mirror=true": answered, "mirror=false": acted,
 		"layer2_forward=true": answered, "layer2_forward=false": acted,
-		"ip_pool=pool": answered, "ip_pool=": acted, "security_groups=sg": answered, "port_vips=a": answered, "aaps=a": answered, "vip=a": answered,
+		"ip_pool=pool": acted, "ip_pool=": acted, "security_groups=sg": answered, "port_vips=a": answered, "aaps=a": answered, "vip=a": answered,
 		"ingress_rate=3": answered, "egress_rate=3": answered, "ingress_burst=0": answered, "egress_burst=0": answered,
 		"latency=3": answered, "jitter=3": answered, "limit=3": answered, "loss=3": answered, "north_gateway=10.16.0.9": answered,
 		"dhcp-v4-options=a": answered, "dhcp-v6-options=a": answered, "eip=192.0.2.9": answered, "snat=192.0.2.9": answered, "bgp=true": answered,

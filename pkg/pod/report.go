@@ -79,7 +79,7 @@ func (f *feature) annotate(ctx context.Context, in Input) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	if Contradicts(in.Pod, in.Subnet.Name, in.Lease) {
+	if Contradicts(f.Pools, in.Pod, in.Subnet.Name, in.Lease) {
 		f.contradict(in)
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": in.Pod.UID, "annotations": missing}})

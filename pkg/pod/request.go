@@ -24,9 +24,15 @@ const (
 	maxSubnetsText = maxSubnets * 254 // names of objects have up to 253 bytes
 )
 
+// request is what a pod asks for.
+type request struct {
+	pool.Request
+	wish wish
+}
+
 // parseRequest is what the pod's annotations ask for. The request of one that cannot be read has its owner only.
-func parseRequest(pod *corev1.Pod) (pool.Request, error) {
-	r := pool.Request{Owner: PortKey(client.ObjectKeyFromObject(pod))}
+func parseRequest(pod *corev1.Pod) (request, error) {
+	r := request{Request: pool.Request{Owner: PortKey(client.ObjectKeyFromObject(pod))}}
 	if err := bounded(pod); err != nil {
 		return r, err
 	}
@@ -50,8 +56,28 @@ func parseRequest(pod *corev1.Pod) (pool.Request, error) {
 	default:
 		return r, fmt.Errorf("%s: %q is neither ipv4 nor ipv6", v1.AnnotationIPFamily, text)
 	}
-	r.Addrs, r.MAC, r.Family = addrs, mac, family
+	w, err := parseWish(pod)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", v1.AnnotationIPPool, err)
+	}
+	r.Addrs, r.MAC, r.Family, r.wish = addrs, mac, family, w
 	return r, nil
+}
+
+// of are the requests, one after the other, by which a pod gets what it asks for of a place.
+func (r request) of(p place) []pool.Request {
+	if len(r.wish.choices) == 0 {
+		one := r.Request
+		one.IPPools = p.pools
+		return []pool.Request{one}
+	}
+	var out []pool.Request
+	for _, choice := range r.wish.choices {
+		one := r.Request
+		one.Addrs = choice
+		out = append(out, one)
+	}
+	return out
 }
 
 // bounded refuses annotations that are too long to be read.
@@ -64,6 +90,7 @@ func bounded(pod *corev1.Pod) error {
 		{v1.AnnotationMACAddress, maxAddressText},
 		{v1.AnnotationIPFamily, maxAddressText},
 		{v1.AnnotationLogicalSwitch, maxSubnetsText},
+		{v1.AnnotationIPPool, maxPoolText},
 	} {
 		if n := len(pod.Annotations[b.key]); n > b.limit {
 			return fmt.Errorf("%s has %d bytes, and may have %d", b.key, n, b.limit)
@@ -75,9 +102,9 @@ func bounded(pod *corev1.Pod) error {
 	return nil
 }
 
-// Contradicts says whether a pod's annotations name other addresses, another MAC or another subnet than it has. What
+// Contradicts says whether a pod's annotations name other addresses, another MAC, another subnet or another IPPool than it has. What
 // cannot be read contradicts too.
-func Contradicts(pod *corev1.Pod, home string, lease ipam.Lease) bool {
+func Contradicts(pools *pool.Pools, pod *corev1.Pod, home string, lease ipam.Lease) bool {
 	if bounded(pod) != nil {
 		return true
 	}
@@ -86,6 +113,9 @@ func Contradicts(pod *corev1.Pod, home string, lease ipam.Lease) bool {
 	}
 	addrs, err := ipam.ParseAddrs(pod.Annotations[v1.AnnotationIPAddress])
 	if err != nil || addrs.V4.IsValid() && addrs.V4 != lease.V4 || addrs.V6.IsValid() && addrs.V6 != lease.V6 {
+		return true
+	}
+	if w, err := parseWish(pod); err != nil || !w.fits(lease, pools.IPPoolsOf(home, lease.Addrs)) {
 		return true
 	}
 	text := pod.Annotations[v1.AnnotationMACAddress]
@@ -110,8 +140,8 @@ func Annotated(annotations map[string]string) (home string, lease ipam.Lease, er
 
 // Told are the CIDRs that a pod was told with its addresses, which its interface has, of those families of which they fit the
 // addresses and the gateways of its subnet, where they are known. The interface keeps them when the range grows, and so does the answer.
-func Told(pod *corev1.Pod, home subnet.Subnet, lease ipam.Lease) (told ipam.Prefixes) {
-	if !Answered(pod) || Contradicts(pod, home.Name, lease) || len(pod.Annotations[v1.AnnotationCIDR]) > maxAddressText {
+func Told(pools *pool.Pools, pod *corev1.Pod, home subnet.Subnet, lease ipam.Lease) (told ipam.Prefixes) {
+	if !Answered(pod) || Contradicts(pools, pod, home.Name, lease) || len(pod.Annotations[v1.AnnotationCIDR]) > maxAddressText {
 		return told // it is not what the pod was told
 	}
 	said, err := ipam.ParsePrefixes(pod.Annotations[v1.AnnotationCIDR])
@@ -132,8 +162,8 @@ func fits(cidr netip.Prefix, address, gateway netip.Addr) bool {
 }
 
 // told are the CIDRs that a pod was told, or is about to be.
-func told(pod *corev1.Pod, home subnet.Subnet, lease ipam.Lease) ipam.Prefixes {
-	out := Told(pod, home, lease)
+func told(pools *pool.Pools, pod *corev1.Pod, home subnet.Subnet, lease ipam.Lease) ipam.Prefixes {
+	out := Told(pools, pod, home, lease)
 	if !out.V4.IsValid() {
 		out.V4 = home.CIDRs.V4
 	}
