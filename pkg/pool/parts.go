@@ -39,13 +39,18 @@ func (p *Pools) of(ipPool string) *ipam.Subnet[port.Key] {
 }
 
 // SetIPPool sets addresses of a Subnet aside for those who ask for the IPPool, or other ones than before. Those that are in use
-// stay in use. Where other IPPools have some of the addresses nothing changes; they are returned, in order.
+// stay in use. What the Subnet itself has to give is another number then. Where other IPPools have some of the addresses nothing
+// changes; they are returned, in order.
 func (p *Pools) SetIPPool(s Spec, name string, addresses ipam.Ranges) (inTheWay []string) {
 	pool := p.Set(s)
+	had := pool.Part(name)
 	waiting, inTheWay := pool.SetPart(name, addresses)
 	p.call(waiting)
 	if len(inTheWay) > 0 {
 		return inTheWay
+	}
+	if !slices.Equal(had, addresses) {
+		p.changed.Add(s.Subnet)
 	}
 	p.parts.mu.Lock()
 	before := p.parts.home[name]
@@ -71,6 +76,7 @@ func (p *Pools) endPart(subnet, name string) {
 	if pool := p.subnets.Get(subnet); pool != nil {
 		waiting, _ := pool.SetPart(name, nil)
 		p.call(waiting)
+		p.changed.Add(subnet)
 	}
 }
 

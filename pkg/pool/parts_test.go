@@ -73,3 +73,25 @@ func TestIPPoolMovesAndEnds(t *testing.T) {
 		t.Errorf("a pool of %q has ended, and has %s", home, pools.IPPool("front"))
 	}
 }
+
+// An owner that waits for two pools, and is woken for both, takes one: the other's address is the next one's who waits for it.
+func TestWokenForTwoIPPools(t *testing.T) {
+	pools, web := pool.New(), spec(t, "web", "10.20.0.0/24")
+	pools.SetIPPool(web, "front", part(t, "10.20.0.10"))
+	pools.SetIPPool(web, "back", part(t, "10.20.0.20"))
+	allocate(t, pools, web, pool.Request{Owner: pod("a"), IPPools: []string{"front"}})
+	allocate(t, pools, web, pool.Request{Owner: pod("b"), IPPools: []string{"back"}})
+	for _, waits := range []pool.Request{{Owner: pod("both"), IPPools: []string{"front", "back"}}, {Owner: pod("late"), IPPools: []string{"back"}}} {
+		if _, err := pools.Allocate(web, waits); !errors.Is(err, ipam.ErrFull) {
+			t.Fatalf("full pools say %v", err)
+		}
+	}
+	pools.Release(pod("a"))
+	pools.Release(pod("b"))
+	turns := woken(t, pools)
+	*turns = nil // of both, twice
+	allocate(t, pools, web, pool.Request{Owner: pod("both"), IPPools: []string{"front", "back"}})
+	if !slices.Equal(*turns, []string{"shop/late"}) {
+		t.Errorf("woken: %v, want shop/late", *turns)
+	}
+}
