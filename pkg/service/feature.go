@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -17,8 +18,10 @@ import (
 
 	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/nodeaddr"
+	"github.com/woven-cni/woven/pkg/pool"
 	"github.com/woven-cni/woven/pkg/reconcile"
 	"github.com/woven-cni/woven/pkg/spec"
+	"github.com/woven-cni/woven/pkg/subnet"
 )
 
 // New is the Service feature.
@@ -26,7 +29,7 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 	index(env)
 	f := &feature{
 		reader: env.Client, addresses: nodeaddr.JudgeOf(env), defaultVpc: reconcile.Setting[spec.Defaults](env).Vpc, events: env.Events,
-		unheeded: reconcile.Unheeded{Events: env.Events, Heeded: heeded},
+		unheeded: reconcile.Unheeded{Events: env.Events, Heeded: heeded}, pools: pool.PoolsOf(env), subnets: subnet.FinderOf(env),
 	}
 	return reconcile.Feature[Input]{
 		Name: FeatureName,
@@ -37,7 +40,10 @@ func New(env *reconcile.Env) reconcile.Feature[Input] {
 			{Kind: &v1.Vpc{}, Map: f.naming, When: []predicate.Predicate{reconcile.CameOrWent}},
 			{Kind: &corev1.Service{}, Map: f.sharing, When: []predicate.Predicate{frontendsChanged}},
 		},
-		Sources: []source.Source{&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses}, f.renewal.Source()},
+		Sources: []source.Source{
+			&reconcile.FeedSource{Feed: f.addresses.Changed(), Enqueue: f.whenAddresses}, f.renewal.Source(),
+			&reconcile.FeedSource{Feed: &f.moved, Enqueue: reconcile.Queue},
+		},
 		Workers: 4, Gather: f.gather, Translate: Translate, Report: f.report,
 	}
 }
@@ -62,8 +68,13 @@ type feature struct {
 	reader client.Reader
 	// addresses knows those of nodes.
 	addresses *nodeaddr.Judge
-	// defaultVpc is where Services are reached that name no Vpc.
+	// defaultVpc is where Services are reached that name no Vpc and have no pods in one. Pools and subnets know where pods are.
 	defaultVpc string
+	pools      *pool.Pools
+	subnets    subnet.Finder
+	// vpcs are where Services were at the last look, and moved delivers those that share a frontend with one that has moved.
+	vpcs  sync.Map // types.NamespacedName -> string
+	moved reconcile.Feed
 	// events tells users why a Service is not reached.
 	events recorder.EventRecorder
 	// unheeded tells which annotations of Kube-OVN are not in force.

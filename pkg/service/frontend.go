@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	v1 "github.com/woven-cni/woven/pkg/apis/kubeovn/v1"
 	"github.com/woven-cni/woven/pkg/reconcile"
 )
 
@@ -40,20 +39,29 @@ func frontends(s *corev1.Service, outer bool) []string {
 	return slices.Compact(out)
 }
 
-// taken are the frontends of a Service that another one of its Vpc has, by whom: whose ClusterIP it is, else the older one.
+// taken are the frontends of a Service in a Vpc that another one there has, by whom: whose ClusterIP it is, else the older one.
 // OVN would serve whichever of the two load balancers came last.
-func (f *feature) taken(ctx context.Context, r client.Reader, s *corev1.Service) (map[string]string, error) {
+func (f *feature) taken(ctx context.Context, r client.Reader, s *corev1.Service, vpc string) (map[string]string, error) {
 	var out map[string]string
 	for _, front := range frontends(s, true) {
 		var others corev1.ServiceList
 		if err := r.List(ctx, &others, client.MatchingFields{frontendIndex: front}); err != nil {
 			return nil, fmt.Errorf("listing the services at %s: %w", front, err)
 		}
-		others.Items = slices.DeleteFunc(others.Items, func(o corev1.Service) bool { return f.vpcOf(&o) != f.vpcOf(s) })
-		if len(others.Items) == 0 {
+		var here []corev1.Service
+		for _, other := range others.Items {
+			in, err := f.vpcOf(ctx, r, &other)
+			if err != nil {
+				return nil, err
+			}
+			if in == vpc {
+				here = append(here, other)
+			}
+		}
+		if len(here) == 0 {
 			continue
 		}
-		first := slices.MinFunc(others.Items, func(a, b corev1.Service) int { return precedence(&a, &b, front) })
+		first := slices.MinFunc(here, func(a, b corev1.Service) int { return precedence(&a, &b, front) })
 		if first.Namespace != s.Namespace || first.Name != s.Name {
 			if out == nil {
 				out = map[string]string{}
@@ -74,9 +82,4 @@ func precedence(a, b *corev1.Service, front string) int {
 	}
 	return cmp.Or(cmp.Compare(guest(a), guest(b)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
 		cmp.Compare(reconcile.Key(client.ObjectKeyFromObject(a)), reconcile.Key(client.ObjectKeyFromObject(b))))
-}
-
-// vpcOf is the Vpc that a Service is in.
-func (f *feature) vpcOf(s *corev1.Service) string {
-	return cmp.Or(s.Annotations[v1.AnnotationVpc], f.defaultVpc)
 }

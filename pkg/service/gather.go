@@ -16,21 +16,23 @@ import (
 )
 
 func (f *feature) gather(ctx context.Context, r client.Reader, key types.NamespacedName) (Input, error) {
-	in := Input{Key: reconcile.Key(key), Vpc: f.defaultVpc}
+	in := Input{Key: reconcile.Key(key)}
 	var svc corev1.Service
 	if err := r.Get(ctx, key, &svc); err != nil {
 		return in, client.IgnoreNotFound(err)
 	}
 	in.Service = &svc
-	if vpc := svc.Annotations[v1.AnnotationVpc]; vpc != "" {
-		in.Vpc = vpc
-		err := r.Get(ctx, types.NamespacedName{Name: vpc}, &v1.Vpc{})
+	var err error
+	if in.Vpc, err = f.vpcOf(ctx, r, &svc); err != nil {
+		return in, err
+	}
+	if svc.Annotations[v1.AnnotationVpc] != "" {
+		err := r.Get(ctx, types.NamespacedName{Name: in.Vpc}, &v1.Vpc{})
 		if in.NoVpc = errors.IsNotFound(err); err != nil && !in.NoVpc {
-			return in, fmt.Errorf("reading vpc %s: %w", vpc, err)
+			return in, fmt.Errorf("reading vpc %s: %w", in.Vpc, err)
 		}
 	}
-	var err error
-	if in.Taken, err = f.taken(ctx, r, &svc); err != nil {
+	if in.Taken, err = f.taken(ctx, r, &svc, in.Vpc); err != nil {
 		return in, err
 	}
 	if in.Slices, err = slicesOf(ctx, r, key); err != nil || !in.asksNodes() {
