@@ -2,7 +2,6 @@ package ip
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -59,49 +58,6 @@ func (f *feature) whenSubnet(_ context.Context, obj client.Object) (out []ctrl.R
 		out = append(out, reconcile.Request(key))
 	}
 	return out
-}
-
-// claim keeps what the ports of a StatefulSet's pod have for when the pod goes, or what they had. Nothing of it is in the
-// database: how the look ends makes no difference. It comes before the record is written, so that what is on record is kept.
-func (f *feature) claim(ctx context.Context, _ types.NamespacedName, in *Record) (done func(reconcile.Outcome), err error) {
-	for _, o := range in.Objects {
-		keeper := retainer(o.Port)
-		if !o.Retained {
-			f.pools.Unkeep(keeper)
-			continue
-		}
-		_, held := f.pools.Held(o.Port)
-		_, kept := f.pools.Held(keeper)
-		switch {
-		case !held.IsZero():
-			f.pools.Keep(keeper, o.Port)
-		case kept.IsZero() && o.Have != nil:
-			if err := f.take(ctx, keeper, o); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return nil, nil
-}
-
-// take keeps addresses that nobody has, as the record says them. If somebody else has them by now, they are waited for.
-func (f *feature) take(ctx context.Context, keeper port.Key, o Object) error {
-	spec := &o.Have.Spec
-	f.pools.WaitOnly(keeper, pool.Subnet(spec.Subnet)) // before it is read
-	home, inForce, err := f.subnets.Home(ctx, spec.Subnet)
-	if err != nil || !inForce {
-		return err //nolint:wrapcheck // it says what could not be read
-	}
-	lease, err := port.ParseLease(spec.IPAddress, spec.MACAddress)
-	if err != nil {
-		return nil //nolint:nilerr // it says nothing that could be kept
-	}
-	_, err = f.pools.Allocate(home.Pool(), exactly(keeper, lease))
-	inUse := (*pool.InUseError)(nil)
-	if err == nil || errors.As(err, &inUse) && inUse.Owner == o.Port { // the port got them a moment ago
-		f.pools.Keep(keeper, o.Port)
-	}
-	return nil
 }
 
 // typeOf is the podType of an IP object: what kind of object decides when its addresses are free again, beside the pod.
