@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -129,6 +130,12 @@ func TestSubnetOfAVpcThatGoes(t *testing.T) {
 	w.create(vpc, first)
 	w.ready("first")
 	w.remove(vpc)
+	reconciletest.Eventually(t, "the word that the Vpc goes", func() string {
+		if c := v1.FindCondition(now(w, vpc).Status.Conditions, v1.ConditionReady); c == nil || c.Reason != v1.ReasonInUse {
+			return fmt.Sprint(c)
+		}
+		return ""
+	})
 	w.create(late)
 	w.condition("late", v1.ConditionReady, "False VpcTerminating")
 	w.row("Logical_Switch", "late", "name", "")
