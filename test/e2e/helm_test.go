@@ -53,14 +53,14 @@ func TestHelm(t *testing.T) {
 	h.run("install", "woven", h.chart, h.values)
 	works("the installation")
 
-	h.run("upgrade", "woven", h.chart, h.values, "--set=daemon.extraArgs={--v=1}")
-	if args := daemonArgs(t); !slices.Contains(args, "--v=1") {
+	h.run("upgrade", "woven", h.chart, h.values, "--set=daemon.extraArgs={--zap-log-level=debug}")
+	if args := daemonArgs(t); !slices.Contains(args, "--zap-log-level=debug") {
 		t.Errorf("after the upgrade, the daemon's arguments are %v", args)
 	}
 	works("the upgrade")
 
 	h.run("rollback", "woven", "1")
-	if args := daemonArgs(t); slices.Contains(args, "--v=1") {
+	if args := daemonArgs(t); slices.Contains(args, "--zap-log-level=debug") {
 		t.Errorf("after the rollback, the daemon's arguments are %v", args)
 	}
 	works("the rollback")
