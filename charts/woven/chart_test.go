@@ -31,7 +31,7 @@ var values = map[string][]string{
 	"dual stack": {"--set", `network.pods.cidr=10.16.0.0/16\,fd00:10:16::/112,network.services.cidr=10.96.0.0/12\,fd00:10:96::/112`},
 	"full": {
 		"--set", `network.pods.gateway=10.16.0.1,network.pods.excludeIPs={10.16.0.2,10.16.0.8..10.16.0.9},tunnel.iface=eth1,tunnel.mtu=1400`,
-		"--set", "image.pullSecrets[0].name=pull,central.nodeSelector.zone=a,controller.nodeSelector.zone=a,controller.extraArgs={--v=1},daemon.extraArgs={--v=1}",
+		"--set", "image.pullSecrets[0].name=pull,central.nodeSelector.zone=a,controller.nodeSelector.zone=a,controller.extraArgs={--zap-log-level=debug},daemon.extraArgs={--zap-log-level=debug}",
 	},
 	"raft":      {"--set", "central.replicas=3"},
 	"userspace": {"--set", "datapath=userspace,ovs.updateStrategy.type=OnDelete,ovs.updateStrategy.rollingUpdate=null"},
@@ -256,10 +256,10 @@ func TestArguments(t *testing.T) {
 		case "woven-controller":
 			want = []string{
 				"--default-cidr=10.16.0.0/16", "--default-gateway=10.16.0.1", "--default-exclude-ips=10.16.0.2,10.16.0.8..10.16.0.9",
-				"--node-switch-cidr=100.64.0.0/16", "--service-cluster-ip-range=10.96.0.0/12", "--enable-lb=true", "--v=1",
+				"--node-switch-cidr=100.64.0.0/16", "--service-cluster-ip-range=10.96.0.0/12", "--enable-lb=true", "--zap-log-level=debug",
 			}
 		case "woven-daemon":
-			want = []string{"--iface=eth1", "--datapath=auto", "--mtu=1400", "--v=1"}
+			want = []string{"--iface=eth1", "--datapath=auto", "--mtu=1400", "--zap-log-level=debug"}
 		}
 		for _, arg := range want {
 			if !slices.Contains(args, arg) {
