@@ -3,8 +3,11 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -54,4 +57,21 @@ func TestOwnWritesAreNotWrittenTwice(t *testing.T) {
 	if err := look(); err != nil || c.version != 9 {
 		t.Errorf("the next look ends with %v at version %d", err, c.version)
 	}
+}
+
+// TestEventThatDoesNotCome is a look at an object whose version seems older than our last write of that name, and stays: it has been
+// deleted and created anew by an API server that counts from the beginning. The key is looked at again all the same, and once.
+func TestEventThatDoesNotCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s stale
+		s.await(t.Context(), ahead{version: "1"}, &v1.Vpc{}, types.NamespacedName{Name: "tenant"}, "1")
+		if len(s.again.early) != 0 {
+			t.Error("the key is looked at again at once")
+		}
+		<-time.After(longestLag)
+		synctest.Wait()
+		if !slices.Equal(s.again.early, []string{"tenant"}) {
+			t.Errorf("looked at again is %v", s.again.early)
+		}
+	})
 }
