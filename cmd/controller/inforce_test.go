@@ -82,16 +82,7 @@ func TestSpoiltSubnetStaysInForce(t *testing.T) {
 				first, second := aged("m-0", time.Hour), aged("m-1", time.Minute)
 				w.addressed(first, second)
 				spoil := func() { edit(w, subnet, func(s *v1.Subnet) { tc.edit(&s.Spec) }) }
-				if away {
-					w.stop()
-					spoil()
-					w.start()
-				} else {
-					spoil()
-					w.condition("web", v1.ConditionValidated, "False "+tc.reason)
-					w.restart()
-				}
-				w.condition("web", v1.ConditionValidated, "False "+tc.reason)
+				w.editedAndRestarted(away, spoil, func() { w.condition("web", v1.ConditionValidated, "False "+tc.reason) })
 				w.inForceNow("web", "10.30.0.0/24")
 				next := aged("a-new", 0) // first by name
 				w.create(next)
@@ -228,4 +219,20 @@ func TestRestartWithSpoiltSubnetWritesNothing(t *testing.T) {
 	w.usage("web", 2)
 	w.usage("ovn-default", 1)
 	w.checkQuietRestart()
+}
+
+// editedAndRestarted makes an edit that is answered, and restarts the controller after the answer; or makes it while the controller
+// is away.
+func (w *world) editedAndRestarted(away bool, edit, answered func()) {
+	w.t.Helper()
+	if away {
+		w.stop()
+		edit()
+		w.start()
+	} else {
+		edit()
+		answered()
+		w.restart()
+	}
+	answered()
 }

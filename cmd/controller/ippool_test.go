@@ -254,12 +254,7 @@ func TestWaitingPodStartsByItsIPPool(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			help := tc.prepare(w)
-			pod := aged("late", 0, tc.asks...)
-			w.create(pod)
-			w.event("AcquireAddressFailed", "shop/late", tc.why)
-			help()
-			w.told(pod, tc.want)
+			w.startsBy(tc.prepare(w), tc.asks, tc.why, tc.want)
 		})
 	}
 }
@@ -291,16 +286,7 @@ func TestSpoiltIPPoolStaysInForce(t *testing.T) {
 				first := aged("m-0", time.Hour, inPool("front")...)
 				w.addressed(first)
 				spoil := func() { edit(w, pool, func(p *v1.IPPool) { p.Spec.IPs = []string{tc.ips} }) }
-				if away {
-					w.stop()
-					spoil()
-					w.start()
-				} else {
-					spoil()
-					w.poolIs("front", v1.ConditionValidated, "False "+tc.reason)
-					w.restart()
-				}
-				w.poolIs("front", v1.ConditionValidated, "False "+tc.reason)
+				w.editedAndRestarted(away, spoil, func() { w.poolIs("front", v1.ConditionValidated, "False "+tc.reason) })
 				w.addresses("front", "10.16.0.10/31", "10.16.0.12/31")
 				w.told(first, "10.16.0.10")
 				next := aged("a-new", 0, inPool("front")...)

@@ -166,12 +166,7 @@ func TestWaitingPodStartsByWhatHelpsIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			help := tc.prepare(w)
-			pod := aged("late", 0, tc.asks...)
-			w.create(pod)
-			w.event("AcquireAddressFailed", "shop/late", tc.why)
-			help()
-			w.told(pod, tc.want)
+			w.startsBy(tc.prepare(w), tc.asks, tc.why, tc.want)
 		})
 	}
 }
@@ -248,4 +243,14 @@ func TestPodsWithAddressesAreLeftAlone(t *testing.T) {
 	if n := w.looks("pod") - before; n > 8 {
 		t.Errorf("the start of one pod cost %v looks at pods", n)
 	}
+}
+
+// startsBy has a pod with some annotations wait, which an Event explains, until something helps it.
+func (w *world) startsBy(help func(), asks []string, why, want string) {
+	w.t.Helper()
+	pod := aged("late", 0, asks...)
+	w.create(pod)
+	w.event("AcquireAddressFailed", "shop/late", why)
+	help()
+	w.told(pod, want)
 }
